@@ -1,0 +1,170 @@
+// `felbo bench`: rates, and how much of what the machine allows they are.
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "benchmarks/bench_exec.h"
+#include "benchmarks/peaks.h"
+#include "benchmarks/step_bench.h"
+#include "host/cli/commands.h"
+#include "kernels/common/check.h"
+
+namespace felbo {
+namespace {
+
+using bench::bench_exec;
+
+struct BenchFlags {
+  std::string what = "all";
+  std::string filter;
+  int threads = 0;
+  int repetitions = 5;
+  bool json = false;
+};
+
+/// Traffic from which an op's data cannot stay in the caches of this generation of machines.
+constexpr double kOutOfCache = 128e6;
+
+nlohmann::ordered_json or_null(std::optional<double> value) {
+  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
+}
+
+/// A row of the results; the table for a person is printed as the rows come.
+class Results {
+ public:
+  explicit Results(bool json) : json_(json) {}
+
+  void add(const std::string& name, const std::string& params, double seconds, std::optional<double> bytes,
+           std::optional<double> flops, std::optional<double> roofline, const std::string& note = {},
+           const nlohmann::ordered_json& more = {}) {
+    nlohmann::ordered_json row{
+        {"name", name},
+        {"params", params},
+        {"seconds", seconds},
+        {"bytes", or_null(bytes)},
+        {"flops", or_null(flops)},
+        {"gb_per_s", or_null(bytes ? std::optional(*bytes / seconds * 1e-9) : std::nullopt)},
+        {"gflop_per_s", or_null(flops ? std::optional(*flops / seconds * 1e-9) : std::nullopt)},
+        {"roofline", or_null(roofline)}};
+    if (more.is_object()) row.update(more);
+    rows_.push_back(row);
+    if (json_) return;
+    fmt::print("{:<34} {:<20} {:>11.1f} us", name, params, seconds * 1e6);
+    fmt::print(" {:>10}", bytes ? fmt::format("{:.1f} GB/s", *bytes / seconds * 1e-9) : "");
+    fmt::print(" {:>13}", flops ? fmt::format("{:.1f} GFLOP/s", *flops / seconds * 1e-9) : "");
+    fmt::print(" {:>6}  {}\n", roofline ? fmt::format("{:.0f} %", 100.0 * *roofline) : "", note);
+    std::fflush(stdout);
+  }
+
+  nlohmann::ordered_json rows() const { return rows_; }
+
+ private:
+  bool json_;
+  nlohmann::ordered_json rows_ = nlohmann::ordered_json::array();
+};
+
+/// Takes the medians that Google Benchmark computes over the repetitions.
+class MedianReporter : public benchmark::BenchmarkReporter {
+ public:
+  MedianReporter(Results& results, double bandwidth) : results_(results), bandwidth_(bandwidth) {}
+
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      if (run.error_occurred) throw std::runtime_error(run.benchmark_name() + ": " + run.error_message);
+      if (run.run_type != Run::RT_Aggregate || run.aggregate_name != "median") continue;
+      const double seconds = run.real_accumulated_time;
+      const auto rate = run.counters.find("bytes_per_second");
+      std::optional<double> bytes, share;
+      if (rate != run.counters.end()) bytes = rate->second.value * seconds;
+      const bool streaming = bytes && *bytes >= kOutOfCache;
+      if (streaming) share = *bytes / seconds / bandwidth_;
+      results_.add(run.run_name.function_name, run.run_name.args, seconds, bytes, std::nullopt, share,
+                   streaming ? "of the memory bandwidth" : "in cache");
+    }
+  }
+
+ private:
+  Results& results_;
+  double bandwidth_;
+};
+
+void bench_kernels(const BenchFlags& flags, Results& results) {
+  const double bandwidth = bench::copy_bandwidth(bench_exec());
+  results.add("memory/copy", "384 MiB", 2.0 * (192 << 20) / bandwidth, 2.0 * (192 << 20), std::nullopt, 1.0,
+              "measured bandwidth");
+  std::vector<std::string> words{"felbo", "--benchmark_report_aggregates_only=true",
+                                 "--benchmark_min_time=0.1",
+                                 fmt::format("--benchmark_repetitions={}", flags.repetitions)};
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  int argc = static_cast<int>(argv.size());
+  benchmark::Initialize(&argc, argv.data());
+  MedianReporter reporter(results, bandwidth);
+  const std::size_t count =
+      benchmark::RunSpecifiedBenchmarks(&reporter, flags.filter.empty() ? "." : flags.filter);
+  FELBO_CHECK(count > 0, "--filter '{}' matches no benchmark", flags.filter);
+}
+
+void bench_gemm(Results& results) {
+  const double rate = bench::product_rate(bench_exec());
+  results.add("gemm/sgemm", "1536 x 1536 x 1536", 2.0 * std::pow(1536.0, 3) / rate, std::nullopt,
+              2.0 * std::pow(1536.0, 3), 1.0, "oneDNN, measured rate");
+}
+
+void bench_step(Results& results) {
+  struct Shape {
+    std::int64_t X, H, Z, batch;
+  };
+  for (const Shape s : {Shape{784, 500, 20, 128}, Shape{784, 200, 50, 100}, Shape{784, 2000, 64, 512}}) {
+    const bench::StepTiming t = bench::time_step(bench_exec(), s.X, s.H, s.Z, s.batch);
+    const double rate = static_cast<double>(t.batch) / t.seconds,
+                 products = static_cast<double>(t.batch) / t.product_seconds;
+    results.add("step/" + t.name, fmt::format("B:{}", t.batch), t.seconds, std::nullopt, t.flops,
+                std::nullopt,
+                fmt::format("{:.1f}k samples/s; its products alone {:.1f}k: a share of {:.2f}", rate * 1e-3,
+                            products * 1e-3, t.share),
+                {{"samples_per_second", rate},
+                 {"product_samples_per_second", products},
+                 {"share_of_products", t.share}});
+  }
+}
+
+void run_bench(const BenchFlags& flags) {
+  const bool all = flags.what == "all";
+  FELBO_CHECK(all || flags.what == "kernels" || flags.what == "gemm" || flags.what == "step",
+              "bench what? kernels, gemm, step or all; got '{}'", flags.what);
+  FELBO_CHECK(flags.repetitions >= 2 && flags.repetitions <= 1000,
+              "--repetitions must be between 2 and 1000, got {}", flags.repetitions);
+  bench_exec() = CpuExec(flags.threads);
+  const std::string device = fmt::format("cpu ({} threads)", bench_exec().threads());
+  if (!flags.json) fmt::print("{}; medians\n", device);
+  Results results(flags.json);
+  if (all || flags.what == "kernels") bench_kernels(flags, results);
+  if (all || flags.what == "gemm") bench_gemm(results);
+  if (all || flags.what == "step") bench_step(results);
+  if (flags.json)
+    std::cout << nlohmann::ordered_json{{"device", device}, {"results", results.rows()}}.dump() << std::endl;
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("bench", "Time the ops and the training step against what this machine allows");
+  auto flags = std::make_shared<BenchFlags>();
+  command->option_defaults()->always_capture_default();
+  command->add_option("WHAT", flags->what, "kernels, gemm, step or all");
+  command->add_option("--filter", flags->filter, "Regular expression: the kernels whose name matches");
+  command->add_option("--repetitions", flags->repetitions, "Timings of which the median is taken (kernels)");
+  command->add_option("--threads", flags->threads, "CPU threads, 0 for all cores");
+  command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");
+  command->callback([flags] { run_bench(*flags); });
+}
+
+}  // namespace felbo

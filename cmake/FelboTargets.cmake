@@ -1,0 +1,81 @@
+# How felbo's targets are made: flags, source globs, mutants and the install rules.
+
+# Appends to OUT every .cpp below ROOT/*/ that is neither a test nor a benchmark.
+function(felbo_glob_sources out root)
+  file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/${root}/*/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "_(test|bench)\\.cpp$")
+  set(${out} ${sources} PARENT_SCOPE)
+endfunction()
+
+# Flags that every target shares. -ffp-contract=off: a fused multiply-add happens where the source says so and
+# nowhere else, so results do not depend on the compiler. -fno-math-errno and -fno-trapping-math change no value.
+# Argument structs are filled by designated initialisers, which leave fields out on purpose. g++ 12 warns of its own
+# std::string (GCC bug 105651).
+function(felbo_configure_target target)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_options(${target} PRIVATE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wno-missing-field-initializers;-ffp-contract=off;-fno-math-errno;-fno-trapping-math>
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-restrict>
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${FELBO_WERROR}>>:-Werror>)
+  if(FELBO_ARCH)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-march=${FELBO_ARCH}>)
+  endif()
+  if(FELBO_ARCH STREQUAL native)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-mprefer-vector-width=512>)
+  endif()
+  if(FELBO_SANITIZE)
+    target_compile_options(${target} PRIVATE
+      $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${FELBO_SANITIZE};-fno-omit-frame-pointer;-fno-sanitize-recover=all>)
+    target_link_options(${target} PRIVATE -fsanitize=${FELBO_SANITIZE})
+  endif()
+endfunction()
+
+# felbo_add_library(NAME ALIAS short SOURCES ...): a static library felbo::short.
+function(felbo_add_library name)
+  cmake_parse_arguments(arg "" "ALIAS" "SOURCES" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  add_library(felbo::${arg_ALIAS} ALIAS ${name})
+  set_target_properties(${name} PROPERTIES EXPORT_NAME ${arg_ALIAS} POSITION_INDEPENDENT_CODE ON)
+  felbo_configure_target(${name})
+  target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                            $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/felbo>)
+  target_compile_features(${name} PUBLIC cxx_std_20)
+endfunction()
+
+# Decides on the CUDA back end and says the decision in one line.
+macro(felbo_find_cuda)
+  set(FELBO_HAVE_CUDA OFF)
+  if(NOT FELBO_CUDA STREQUAL OFF)
+    include(CheckLanguage)
+    check_language(CUDA)
+    if(CMAKE_CUDA_COMPILER)
+      set(FELBO_HAVE_CUDA ON)
+    elseif(FELBO_CUDA STREQUAL ON)
+      message(FATAL_ERROR "FELBO_CUDA=ON, but no CUDA compiler was found. Install the CUDA toolkit, put nvcc on PATH "
+                          "or set CMAKE_CUDA_COMPILER; or configure with -DFELBO_CUDA=OFF.")
+    endif()
+  endif()
+  if(FELBO_HAVE_CUDA)
+    set(CMAKE_CUDA_STANDARD 20)
+    set(CMAKE_CUDA_ARCHITECTURES 80 90)
+    enable_language(CUDA)
+    message(STATUS "felbo: CUDA code is compiled by ${CMAKE_CUDA_COMPILER}")
+  elseif(FELBO_CUDA STREQUAL OFF)
+    message(STATUS "felbo: CPU-only build (FELBO_CUDA=OFF)")
+  else()
+    message(STATUS "felbo: CPU-only build (no CUDA compiler found)")
+  endif()
+endmacro()
+
+function(felbo_install_package)
+  include(CMakePackageConfigHelpers)
+  install(TARGETS felbo_kernels felbo_host EXPORT felboTargets)
+  install(DIRECTORY kernels host DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/felbo FILES_MATCHING PATTERN "*.h"
+          PATTERN "*_reference.h" EXCLUDE PATTERN "test_files.h" EXCLUDE PATTERN "cli" EXCLUDE)
+  install(EXPORT felboTargets NAMESPACE felbo:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/felbo)
+  configure_package_config_file(cmake/felboConfig.cmake.in felboConfig.cmake
+                                INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/felbo)
+  write_basic_package_version_file(felboConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/felboConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/felboConfigVersion.cmake
+          DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/felbo)
+endfunction()

@@ -1,0 +1,73 @@
+// What several verbs share.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "host/data/dataset.h"
+#include "host/evaluate/evaluate.h"
+#include "host/run/checkpoint.h"
+#include "host/run/run_config.h"
+
+namespace felbo {
+
+/// The CPU with the number of threads asked for. Throws std::runtime_error for cuda, which this build does
+/// not have, and std::invalid_argument for an unknown name.
+CpuExec open_device(const std::string& device, int threads);
+
+/// A part of a data set and its name: train, valid or test.
+struct NamedPart {
+  std::string name;
+  const DataPart* part;
+};
+/// What an epoch is judged on: valid, else test, else (with nothing held out) train.
+NamedPart held_out_part(const DataSet& data);
+/// `split` = train, valid or test; "" takes test, else valid, else train. Throws std::invalid_argument if the
+/// set has no such part.
+NamedPart part_by_name(const DataSet& data, const std::string& split);
+
+/// Loads the data that a run's figures are computed on, holding out what the run held out.
+DataSet load_run_data(const std::string& spec, const RunConfig& config);
+
+/// Throws std::invalid_argument unless the data have the columns that the model was made for.
+void check_width(const DataSet& data, const Vae& vae);
+
+/// check_domain(), its warning logged.
+void warn_of_domain(const RunConfig& config, const DataSet& data);
+
+/// Evaluates a part as the run's binarisation says.
+Evaluation evaluate_part(const CpuExec& exec, const RunConfig& config, const Vae& vae,
+                         const ModelState<CpuExec>& state, const DataPart& part, std::int64_t samples,
+                         std::uint64_t seed);
+
+/// log p(x) under the distribution that the data came from, and how far below it the ELBO is, where that is
+/// known.
+struct ExactGap {
+  Estimate exact_log_px;
+  Estimate gap;  // exact log p(x) - ELBO, its standard error from the paired differences
+};
+std::optional<ExactGap> exact_gap(const DataPart& part, const Evaluation& evaluation);
+
+/// Adds `exact_log_px`, `gap` and their standard errors to `json`, where known.
+void add_exact(nlohmann::ordered_json& json, const std::optional<ExactGap>& exact);
+
+/// The evaluation for a person, a line a figure.
+std::string describe(const Evaluation& evaluation, const std::string& part,
+                     const std::optional<ExactGap>& exact);
+
+/// JSON has no NaN: null stands for it.
+nlohmann::ordered_json json_number(double value);
+
+/// Rows (N, cols) as a PNG grid or as .npy of `npy_shape`, by the ending of `out`. For .png the model's data
+/// must be pictures. `pairs`, if not empty, are shown above the rows. Throws std::invalid_argument for
+/// another ending.
+struct PictureOutput {
+  std::filesystem::path out;
+  ImageShape shape;
+};
+void check_picture_output(const PictureOutput& output);
+void write_rows(const PictureOutput& output, const std::vector<float>& rows,
+                const std::vector<float>& originals, std::int64_t cols);
+
+}  // namespace felbo

@@ -1,0 +1,81 @@
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <new>
+
+#include "host/cli/commands.h"
+#include "kernels/common/check.h"
+
+namespace {
+
+constexpr int kRunFailed = 1;
+constexpr int kBadRequest = 2;
+
+/// A result that could not be printed is a failure, not a success with nothing to read.
+void flush_output() {
+  std::cout.flush();
+  if (!std::cout || std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    throw std::runtime_error("cannot write to standard output (a full disk or a closed pipe?)");
+  }
+}
+
+/// Threads that wait for each other by spinning take the core from the very thread they wait for as soon as
+/// something else runs on the machine: a training step then takes several times as long. The OpenMP runtime
+/// reads how long to spin before main() begins, so the program starts itself once more with that set, unless
+/// the user has set it.
+void wait_briefly(char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
+  setenv("GOMP_SPINCOUNT", "2000", 1);
+  execv("/proc/self/exe", argv);  // returns only if it failed, and then the default has to do
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"felbo: variational autoencoders with fused ELBO kernels. Every figure is in nats a datum."};
+  app.set_version_flag("--version", FELBO_VERSION);
+  app.require_subcommand(0, 1);  // none is reported below: CLI11 would say so of an unknown one too
+  felbo::add_train_command(app);
+  felbo::add_evaluate_command(app);
+  felbo::add_sample_command(app);
+  felbo::add_reconstruct_command(app);
+  felbo::add_encode_command(app);
+  felbo::add_bench_command(app);
+  felbo::add_info_command(app);
+  try {
+    app.parse(argc, argv);
+    FELBO_CHECK(!app.get_subcommands().empty(),
+                "no subcommand: what shall it do? Run with --help for the list");
+    flush_output();
+    return 0;
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "felbo: {}\nRun with --help for the flags.\n", error.what());
+    return kBadRequest;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  wait_briefly(argv);
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is a failed write, not a silent death
+  std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that grows past its limit
+  spdlog::set_default_logger(spdlog::stderr_color_mt("felbo"));
+  spdlog::set_pattern("felbo: %^%l%$: %v");
+  try {
+    return run(argc, argv);
+  } catch (const std::invalid_argument& error) {
+    fmt::print(stderr, "felbo: {}\n", error.what());
+    return kBadRequest;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "felbo: out of memory; lower --batch, --samples, --hidden or --latent\n");
+    return kRunFailed;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "felbo: {}\n", error.what());
+    return kRunFailed;
+  }
+}

@@ -1,0 +1,159 @@
+// sample, reconstruct, encode: what a trained model shows.
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "host/cli/commands.h"
+#include "host/cli/common.h"
+#include "host/evaluate/generate.h"
+#include "host/report/npy_writer.h"
+#include "host/run/run_options.h"
+
+namespace felbo {
+namespace {
+
+struct PictureFlags {
+  std::filesystem::path run;
+  std::filesystem::path out;
+  std::string data;
+  std::string split;
+  std::string from = "prior";
+  std::int64_t count = 0;
+  std::optional<std::uint64_t> seed;
+  int threads = 0;
+  bool json = false;
+};
+
+constexpr std::int64_t kMostRows = 100'000'000;
+
+void done(const PictureFlags& flags, std::int64_t count) {
+  if (flags.json) {
+    std::cout << nlohmann::ordered_json{{"out", flags.out.string()}, {"count", count}}.dump() << std::endl;
+  } else {
+    fmt::print("{} rows in {}\n", count, flags.out.string());
+  }
+}
+
+/// A run with a part of a data set to apply it to.
+struct RunOnData {
+  LoadedRun run;
+  DataSet data;
+  const DataPart* part = nullptr;
+};
+
+RunOnData load(const CpuExec& exec, const PictureFlags& flags) {
+  RunOnData r{load_run(exec, flags.run), {}, nullptr};
+  r.data = load_run_data(flags.data.empty() ? r.run.config.data : flags.data, r.run.config);
+  r.part = part_by_name(r.data, flags.split).part;
+  check_width(r.data, r.run.vae);
+  warn_of_domain(r.run.config, r.data);
+  return r;
+}
+
+Encoded encode_rows(const CpuExec& exec, const RunOnData& r, const PictureFlags& flags, std::int64_t count,
+                    bool keep_x) {
+  return encode(exec, r.run.vae, r.run.state.parameters.view(), ResidentData<CpuExec>(exec, *r.part), count,
+                binarize_mode(r.run.config), flags.seed.value_or(r.run.config.seed), keep_x);
+}
+
+void run_sample(const PictureFlags& flags) {
+  const CpuExec exec(flags.threads);
+  FELBO_CHECK(flags.from == "prior" || flags.from == "posterior",
+              "--from must be prior or posterior, got '{}'", flags.from);
+  FELBO_CHECK(flags.count >= 1 && flags.count <= kMostRows, "--count must be between 1 and {}, got {}",
+              kMostRows, flags.count);
+  std::vector<float> z;
+  if (flags.from == "posterior") {
+    const RunOnData r = load(exec, flags);
+    check_picture_output({flags.out, r.part->shape});
+    z = draw_posterior(exec, r.run.vae, encode_rows(exec, r, flags, flags.count, false),
+                       flags.seed.value_or(r.run.config.seed));
+    write_rows({flags.out, r.part->shape},
+               decode(exec, r.run.vae, r.run.state.parameters.view(),
+                      {z.data(), flags.count, r.run.vae.config().latent}),
+               {}, r.part->cols);
+    return done(flags, flags.count);
+  }
+  const LoadedRun run = load_run(exec, flags.run);
+  check_picture_output({flags.out, run.shape});
+  z = draw_prior(exec, run.vae, flags.count, flags.seed.value_or(run.config.seed));
+  write_rows(
+      {flags.out, run.shape},
+      decode(exec, run.vae, run.state.parameters.view(), {z.data(), flags.count, run.vae.config().latent}),
+      {}, run.vae.config().dimensions);
+  done(flags, flags.count);
+}
+
+void run_reconstruct(const PictureFlags& flags) {
+  const CpuExec exec(flags.threads);
+  const RunOnData r = load(exec, flags);
+  check_picture_output({flags.out, r.part->shape});
+  const Encoded encoded = encode_rows(exec, r, flags, flags.count, true);
+  write_rows({flags.out, r.part->shape},
+             decode(exec, r.run.vae, r.run.state.parameters.view(),
+                    {encoded.mu.data(), flags.count, r.run.vae.config().latent}),
+             encoded.x, r.part->cols);
+  done(flags, flags.count);
+}
+
+void run_encode(const PictureFlags& flags) {
+  const CpuExec exec(flags.threads);
+  FELBO_CHECK(flags.out.extension() == ".npy", "--out {}: the name must end in .npy", flags.out.string());
+  const RunOnData r = load(exec, flags);
+  const Encoded encoded = encode_rows(exec, r, flags, r.part->rows, false);
+  std::vector<float> both = encoded.mu;
+  both.insert(both.end(), encoded.log_var.begin(), encoded.log_var.end());
+  write_npy(flags.out, both, {2, encoded.count, r.run.vae.config().latent});
+  done(flags, encoded.count);
+}
+
+CLI::App* add_picture_command(CLI::App& app, const char* name, const char* help,
+                              const std::shared_ptr<PictureFlags>& flags, void (*run)(const PictureFlags&)) {
+  CLI::App* command = app.add_subcommand(name, help);
+  command->add_option("RUN", flags->run, "Folder of a run")->required();
+  command->add_option("--out", flags->out, "File to write: .png or .npy")->required();
+  command->add_option("--seed", flags->seed, "Seed of the noise; the run's own if not given")
+      ->check(check_seed, "", "seed");
+  command->add_option("--threads", flags->threads, "CPU threads, 0 for all cores");
+  command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");
+  command->callback([flags, run] { run(*flags); });
+  return command;
+}
+
+void add_data_options(CLI::App& command, PictureFlags& flags) {
+  command.add_option("--data", flags.data, "Data set; the run's own if not given");
+  command.add_option("--split", flags.split,
+                     "train, valid or test; test, else valid, else train if not given");
+}
+
+}  // namespace
+
+void add_sample_command(CLI::App& app) {
+  auto flags = std::make_shared<PictureFlags>();
+  CLI::App* command = add_picture_command(app, "sample", "Draw z and show E[x|z]: (count, X), or a picture",
+                                          flags, run_sample);
+  command->add_option("--count", flags->count, "How many")->required();
+  command
+      ->add_option("--from", flags->from,
+                   "prior: z ~ p(z); posterior: z ~ q(z|x) of the first rows of the data")
+      ->capture_default_str();
+  add_data_options(*command, *flags);
+}
+
+void add_reconstruct_command(CLI::App& app) {
+  auto flags = std::make_shared<PictureFlags>();
+  CLI::App* command = add_picture_command(
+      app, "reconstruct", "Data above E[x|z] at the posterior mean of z: a picture, or (2, count, X)", flags,
+      run_reconstruct);
+  command->add_option("--count", flags->count, "How many: the first rows of the data")->required();
+  add_data_options(*command, *flags);
+}
+
+void add_encode_command(CLI::App& app) {
+  auto flags = std::make_shared<PictureFlags>();
+  CLI::App* command = add_picture_command(
+      app, "encode", "mu and log_var of q(z|x) for every datum: .npy of shape (2, N, Z)", flags, run_encode);
+  add_data_options(*command, *flags);
+}
+
+}  // namespace felbo

@@ -1,0 +1,284 @@
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "host/cli/commands.h"
+#include "host/cli/common.h"
+#include "host/evaluate/generate.h"
+#include "host/run/atomic_file.h"
+#include "host/run/run_folder.h"
+#include "host/run/run_options.h"
+#include "host/train/trainer.h"
+
+namespace felbo {
+namespace {
+
+struct TrainFlags {
+  RunConfig config;
+  std::filesystem::path out;
+  std::filesystem::path resume;
+  std::filesystem::path config_file;
+  bool force = false;
+  bool json = false;
+};
+
+std::string read_text(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  FELBO_CHECK(in.good() && !std::filesystem::is_directory(path), "--config {}: cannot be read",
+              path.string());
+  return text.str();
+}
+
+/// A run under way: what the epochs need and what they change.
+struct Training {
+  CpuExec exec;
+  RunConfig config;
+  DataSet data;
+  Vae vae;
+  ModelState<CpuExec> state;
+  std::filesystem::path run;
+};
+
+DataMoments moments(const DataPart& train) { return {column_means(train), mean_column_variance(train)}; }
+
+/// Steps of the whole run; throws std::invalid_argument if they are more than the noise counter can name.
+void check_steps(const RunConfig& config, std::int64_t rows) {
+  const std::int64_t steps = steps_per_epoch(rows, config.batch);
+  const int epochs = lr_schedule(config).epochs();
+  FELBO_CHECK(steps * epochs < std::int64_t{1} << 32,
+              "{} epochs of {} steps: the noise counter has room for 2^32 steps; lower --epochs or raise "
+              "--batch",
+              epochs, steps);
+}
+
+Training start_new(TrainFlags& flags) {
+  const CpuExec exec = open_device(flags.config.device, flags.config.threads);
+  check_new_run(flags.out, flags.force);
+  DataSet data = load_run_data(flags.config.data, flags.config);
+  validate(flags.config, data.train.cols);
+  warn_of_domain(flags.config, data);
+  check_steps(flags.config, data.train.rows);
+  flags.config.epochs = lr_schedule(flags.config).epochs();
+  if (flags.config.likelihood == "gaussian" && flags.config.variance.empty())
+    flags.config.variance = "learned";
+  Vae vae(vae_config(flags.config, data.train.cols));
+  ModelState<CpuExec> state(exec, vae);
+  std::ranges::copy(initial_parameters(vae, moments(data.train), flags.config.seed), state.parameters.data());
+  create_run(flags.out);
+  write_file_atomically(run_files(flags.out).config, to_toml(flags.config));
+  return {exec, flags.config, std::move(data), std::move(vae), std::move(state), flags.out};
+}
+
+/// What may change when a run goes on: how long, where and how fast, but nothing that a step depends on.
+void check_resume_flags(const CLI::App& command, const TrainFlags& flags) {
+  FELBO_CHECK(flags.out.empty() && flags.config_file.empty() && !flags.force,
+              "--resume {} goes on in the same folder with the same configuration; --out, --config and "
+              "--force do not go with it",
+              flags.resume.string());
+  CLI::App all;
+  RunConfig unused;
+  all.set_help_flag();
+  add_run_options(all, unused);
+  for (const CLI::Option* option : all.get_options()) {
+    const std::string name = option->get_name();
+    if (name == "--epochs" || name == "--threads" || name == "--device" || name == "--save-every") continue;
+    FELBO_CHECK(command.get_option(name)->count() == 0,
+                "--resume {}: {} cannot change, the run goes on as it began; start a new run for that "
+                "(--epochs, --threads, --device and "
+                "--save-every may change)",
+                flags.resume.string(), name);
+  }
+}
+
+/// A file that was replaced since would go on as another run.
+void check_same_data(const RunConfig& config, const DataSet& data, const LoadedRun& run) {
+  check_width(data, run.vae);
+  check_domain(config, data);
+  const std::int64_t steps = run.state.epoch * steps_per_epoch(data.train.rows, config.batch);
+  FELBO_CHECK(
+      steps == run.state.step,
+      "{}: {} epochs over {} training rows are {} steps, the checkpoint has taken {}: the data are not "
+      "those that the run began with",
+      data.spec, run.state.epoch, data.train.rows, steps, run.state.step);
+}
+
+Training go_on(const CLI::App& command, const TrainFlags& flags) {
+  const auto given = [&](const char* name) { return command.get_option(name)->count() > 0; };
+  LoadedRun loaded = load_run(CpuExec(flags.config.threads), flags.resume);
+  RunConfig config = loaded.config;
+  if (given("--threads")) config.threads = flags.config.threads;
+  if (given("--device")) config.device = flags.config.device;
+  if (given("--save-every")) config.save_every = flags.config.save_every;
+  const CpuExec exec = open_device(config.device, config.threads);
+  if (flags.config.epochs && flags.config.epochs != config.epochs) {
+    FELBO_CHECK(config.lr_schedule == "constant",
+                "--epochs {}: the run's schedule {} was laid out for {} epochs and cannot be extended",
+                *flags.config.epochs, config.lr_schedule, *config.epochs);
+    FELBO_CHECK(*flags.config.epochs >= loaded.state.epoch, "--epochs {}: the run has already finished {}",
+                *flags.config.epochs, loaded.state.epoch);
+    config.epochs = flags.config.epochs;
+  }
+  DataSet data = load_run_data(config.data, config);
+  validate(config, data.train.cols);
+  check_same_data(config, data, loaded);
+  check_steps(config, data.train.rows);
+  truncate_metrics(run_files(flags.resume).metrics, loaded.state.epoch);
+  write_file_atomically(run_files(flags.resume).config, to_toml(config));
+  return {exec, config, std::move(data), std::move(loaded.vae), std::move(loaded.state), flags.resume};
+}
+
+std::string metrics_line(const ModelState<CpuExec>& state, const EpochTraining& train,
+                         const Evaluation& held_out) {
+  nlohmann::ordered_json line{{"epoch", state.epoch},
+                              {"step", state.step},
+                              {"elbo", held_out.elbo.mean},
+                              {"elbo_stderr", json_number(held_out.elbo.standard_error)},
+                              {"log_px_given_z", held_out.log_px_given_z.mean},
+                              {"kl", held_out.kl.mean},
+                              {"train_elbo", train.terms.elbo},
+                              {"train_log_px_given_z", train.terms.log_px_given_z},
+                              {"train_kl", train.terms.kl},
+                              {"lr", train.lr},
+                              {"clamped", train.clamped},
+                              {"held_out_clamped", held_out.clamped},
+                              {"samples_per_second", train.samples_per_second},
+                              {"seconds", train.seconds}};
+  return line.dump();
+}
+
+/// Samples and reconstructions beside the checkpoint, where the data are pictures.
+void write_pictures(const CpuExec& exec, const Training& t) {
+  const DataPart& part = *held_out_part(t.data).part;
+  if (part.shape.height == 0) return;
+  const View<const float, 1> parameters = t.state.parameters.view();
+  const std::int64_t X = part.cols, Z = t.vae.config().latent;
+  const std::vector<float> z = draw_prior(exec, t.vae, 100, t.config.seed);
+  write_rows({run_files(t.run).samples, part.shape}, decode(exec, t.vae, parameters, {z.data(), 100, Z}), {},
+             X);
+  const std::int64_t count = std::min<std::int64_t>(50, part.rows);
+  const Encoded encoded = encode(exec, t.vae, parameters, ResidentData<CpuExec>(exec, part), count,
+                                 binarize_mode(t.config), t.config.seed, true);
+  write_rows({run_files(t.run).reconstructions, part.shape},
+             decode(exec, t.vae, parameters, {encoded.mu.data(), count, Z}), encoded.x, X);
+}
+
+struct TrainResult {
+  Evaluation held_out;
+  std::int64_t samples = 0;  // data visited by this process
+  double step_seconds = 0.0;
+};
+
+TrainResult run_epochs(Training& t) {
+  const CpuExec& exec = t.exec;
+  const NamedPart held_out = held_out_part(t.data);
+  const std::string judged =
+      held_out.name == "train" ? "train (nothing held out)" : held_out.name + " (held-out)";
+  const LrSchedule schedule = lr_schedule(t.config);
+  const ResidentData<CpuExec> train(exec, t.data.train);
+  TrainingStepOptions options = training_options(t.config);
+  options.max_batch = std::min(options.max_batch, train.rows());
+  const std::int64_t steps = steps_per_epoch(train.rows(), options.max_batch);
+  TrainingStep<CpuExec> step(exec, t.vae, train, options);
+  Progress progress(schedule.epochs(), steps, ProgressKind::kAuto, t.state.epoch + 1);
+  TrainResult result;
+  const auto judge = [&] {
+    return evaluate_part(exec, t.config, t.vae, t.state, *held_out.part, 1, t.config.seed);
+  };
+  if (t.state.epoch >= schedule.epochs()) result.held_out = judge();
+  while (t.state.epoch < schedule.epochs()) {
+    progress.begin_epoch(t.state.epoch + 1);
+    const EpochTraining epoch =
+        train_epoch(step, t.state, train.rows(), options.max_batch, t.config.seed, schedule, progress);
+    result.held_out = judge();
+    if (!std::isfinite(result.held_out.elbo.mean)) {
+      throw std::runtime_error(fmt::format(
+          "the held-out ELBO of epoch {} is {}: the run diverged. Its last good checkpoint stands",
+          t.state.epoch, result.held_out.elbo.mean));
+    }
+    result.samples += train.rows();
+    result.step_seconds += epoch.seconds;
+    append_metrics(run_files(t.run).metrics, metrics_line(t.state, epoch, result.held_out));
+    if (t.state.epoch % t.config.save_every == 0 || t.state.epoch == schedule.epochs()) {
+      save_checkpoint(run_files(t.run).checkpoint, t.config, t.data.train.shape, t.vae, t.state);
+    }
+    progress.end_epoch({.epoch = t.state.epoch,
+                        .epochs = schedule.epochs(),
+                        .evaluated_on = judged,
+                        .evaluated = {result.held_out.elbo.mean, result.held_out.log_px_given_z.mean,
+                                      result.held_out.kl.mean},
+                        .train_elbo = epoch.terms.elbo,
+                        .learning_rate = epoch.lr,
+                        .samples_per_second = epoch.samples_per_second,
+                        .clamped = epoch.clamped});
+  }
+  return result;
+}
+
+void run_train(const CLI::App& command, TrainFlags& flags) {
+  const auto start = std::chrono::steady_clock::now();
+  if (!flags.resume.empty()) check_resume_flags(command, flags);
+  Training training = flags.resume.empty() ? start_new(flags) : go_on(command, flags);
+  const CpuExec& exec = training.exec;
+  const NamedPart held_out = held_out_part(training.data);
+  if (held_out.name == "train")
+    spdlog::warn("nothing is held out (--valid-fraction 0): the ELBO is that of the training rows");
+  spdlog::info("{}: {} train rows and {} {} rows of {} columns; {} parameters; cpu, {} threads",
+               training.config.data, training.data.train.rows, held_out.part->rows, held_out.name,
+               training.data.train.cols, training.vae.table().parameters(), exec.threads());
+  const TrainResult result = run_epochs(training);
+  write_pictures(exec, training);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const std::optional<ExactGap> exact = exact_gap(*held_out.part, result.held_out);
+  if (!flags.json) {
+    fmt::print("{}run in {}\n", describe(result.held_out, held_out.name, exact), training.run.string());
+    return;
+  }
+  nlohmann::ordered_json json{
+      {"elbo", json_number(result.held_out.elbo.mean)},
+      {"elbo_stderr", json_number(result.held_out.elbo.standard_error)},
+      {"log_px_given_z", json_number(result.held_out.log_px_given_z.mean)},
+      {"kl", json_number(result.held_out.kl.mean)},
+      {"split", held_out.name},
+      {"epochs", training.state.epoch},
+      {"samples_per_second",
+       result.samples > 0 ? json_number(static_cast<double>(result.samples) / result.step_seconds) : nullptr},
+      {"seconds", seconds},
+      {"device", fmt::format("cpu ({} threads)", exec.threads())},
+      {"parameters", training.vae.table().parameters()},
+      {"run", training.run.string()}};
+  add_exact(json, exact);
+  std::cout << json.dump() << std::endl;
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("train", "Train a VAE; figures are in nats a datum, summed over dimensions");
+  auto flags = std::make_shared<TrainFlags>();
+  command->add_option("--out", flags->out,
+                      "Folder of the run: config.toml, metrics.jsonl, checkpoint.safetensors, pictures");
+  command->add_option("--resume", flags->resume,
+                      "Go on with the run in this folder, bit for bit as if it had not stopped");
+  command->add_option("--config", flags->config_file,
+                      "TOML file of flags, such as RUN/config.toml; the command line wins");
+  command->add_flag("--force", flags->force, "Replace the run that --out holds");
+  command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");
+  add_run_options(*command, flags->config);
+  command->callback([command, flags] {
+    if (!flags->config_file.empty() && flags->resume.empty()) {
+      apply_toml(*command, read_text(flags->config_file), flags->config_file.string());
+    }
+    FELBO_CHECK(command->get_option("--lr")->count() == 0 || lr_schedule(flags->config).uses_base_rate(),
+                "--lr {}: the schedule {} has rates of its own", flags->config.lr, flags->config.lr_schedule);
+    run_train(*command, *flags);
+  });
+}
+
+}  // namespace felbo

@@ -1,0 +1,202 @@
+// What a model is worth on data: the ELBO and its terms, and the importance-weighted bound on log p(x).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <vector>
+
+#include "host/data/resident_data.h"
+#include "host/model/vae.h"
+#include "kernels/objective/objective.h"
+#include "kernels/reparameterize/reparameterize.h"
+
+namespace felbo {
+
+/// A mean over data in nats a datum (summed over dimensions), with the standard error that comes from the
+/// data being a sample: the standard deviation over data divided by sqrt(N). NaN for a single datum.
+struct Estimate {
+  double mean = 0.0;
+  double standard_error = 0.0;
+};
+
+struct EvaluateOptions {
+  std::int64_t samples = 1;  // K, samples of z a datum
+  Binarize binarize = Binarize::kNone;
+  std::uint64_t seed = 0;  // of the held-out binarisation, which is fixed, and of eps
+};
+
+struct Evaluation {
+  Estimate elbo;  // E_q[log p(x|z)] - KL, the expectation over K samples, the KL in closed form
+  Estimate log_px_given_z;
+  Estimate kl;
+  Estimate log_px;  // log (1/K) sum_k w_k, a lower bound on log p(x) in expectation, tight as K grows
+                    // (Burda, Grosse and Salakhutdinov, ICLR 2016, theorem 1)
+  std::int64_t samples = 0;
+  std::int64_t count = 0;               // data
+  std::int64_t clamped = 0;             // log-variances that the clamp held: of each posterior, of each
+                                        // decoded sample, and the likelihood's own
+  std::vector<double> elbo_of_datum;    // (N)
+  std::vector<double> log_px_of_datum;  // (N)
+};
+
+/// Mean and standard error of `values`.
+Estimate estimate(const std::vector<double>& values);
+
+namespace detail {
+
+/// Data and samples that go through the decoder at once: at most 1024 rows and about 16 MiB of output.
+struct EvaluationTile {
+  std::int64_t data;
+  std::int64_t samples;
+};
+EvaluationTile evaluation_tile(const VaeConfig& config, std::int64_t rows, std::int64_t samples);
+
+/// One evaluation under way: a tile of data after another, and for each a tile of samples after another.
+template <class Exec>
+class Evaluator {
+ public:
+  Evaluator(const Exec& exec, const Vae& vae, View<const float, 1> parameters, const ResidentData<Exec>& data,
+            const EvaluateOptions& options)
+      : exec_(exec),
+        vae_(vae),
+        parameters_(parameters),
+        data_(data),
+        options_(options),
+        tile_(evaluation_tile(vae.config(), data.rows(), options.samples)),
+        work_(exec, vae, tile_.data, static_cast<int>(tile_.samples), false),
+        datum_(exec, tile_.data),
+        largest_(exec, tile_.data),
+        sum_(exec, tile_.data) {}
+
+  Evaluation operator()() {
+    const std::int64_t N = data_.rows();
+    result_.samples = options_.samples;
+    result_.count = N;
+    for (std::int64_t first = 0; first < N; first += tile_.data) {
+      const std::int64_t B = std::min(tile_.data, N - first);
+      encode(first, B);
+      for (std::int64_t s = 0; s < options_.samples; s += tile_.samples) {
+        const std::int64_t S = std::min(tile_.samples, options_.samples - s);
+        decode(B, s, S);
+        add_samples(B, S);
+      }
+      add_data(B);
+    }
+    result_.elbo = estimate(result_.elbo_of_datum);
+    result_.log_px_given_z = estimate(log_px_given_z_of_datum_);
+    result_.kl = estimate(kl_of_datum_);
+    result_.log_px = estimate(result_.log_px_of_datum);
+    return std::move(result_);
+  }
+
+ private:
+  /// q(z|x) of data first ... first + B - 1; no samples seen yet.
+  void encode(std::int64_t first, std::int64_t B) {
+    std::iota(datum_.host().begin(), datum_.host().end(), static_cast<std::uint32_t>(first));
+    std::ranges::fill(largest_.host(), -std::numeric_limits<double>::infinity());
+    std::ranges::fill(sum_.host(), 0.0);
+    sum_log_px_given_z_.assign(static_cast<std::size_t>(B), 0.0);
+    const NoiseStream noise{options_.seed, 0, Purpose::kHeldOutBinarize};
+    data_.gather_rows(exec_, datum_.vector(B), options_.binarize, noise, x(B));
+    forward(exec_, vae_.encoder(), parameters_, vae_.table(), x(B), work_.encoder);
+  }
+
+  /// log p(x|z), log p(z) and log q(z|x) of samples s ... s + S - 1 of each datum; and the KL.
+  void decode(std::int64_t B, std::int64_t s, std::int64_t S) {
+    const std::int64_t Z = vae_.config().latent;
+    const View<float, 2> posterior = work_.encoder.result(vae_.encoder(), B);
+    const View<float, 2> z = work_.z.matrix(B * S, Z);
+    reparameterize(exec_, {.mu = posterior.col_slice(0, Z),
+                           .log_var = posterior.col_slice(Z, Z),
+                           .clamp = vae_.config().clamp,
+                           .noise = {options_.seed, 0, Purpose::kHeldOutLatent},
+                           .datum = datum_.vector(B),
+                           .first_sample = static_cast<std::uint32_t>(s),
+                           .samples = static_cast<int>(S),
+                           .z = z,
+                           .kl = work_.kl.vector(B),
+                           .clamped = work_.clamped_posterior.vector(B),
+                           .log_pz = work_.log_pz.vector(B * S),
+                           .log_qz_given_x = work_.log_qz_given_x.vector(B * S)});
+    forward(exec_, vae_.decoder(), parameters_, vae_.table(), z, work_.decoder);
+    likelihood(exec_, vae_.config().likelihood,
+               {.x = x(B),
+                .samples = static_cast<int>(S),
+                .output = work_.decoder.result(vae_.decoder(), B * S),
+                .own = vae_.own(parameters_),
+                .want_gradient = false,
+                .log_px_given_z = work_.log_px_given_z.vector(B * S),
+                .scratch = work_.scratch.view(),
+                .clamped = work_.clamped_likelihood.vector(B * S)});
+  }
+
+  /// Takes in the S samples a datum that decode() has left.
+  void add_samples(std::int64_t B, std::int64_t S) {
+    const View<const float, 1> log_px_given_z = work_.log_px_given_z.vector(B * S);
+    log_mean_exp_update(exec_, {.log_px_given_z = log_px_given_z,
+                                .log_pz = work_.log_pz.vector(B * S),
+                                .log_qz_given_x = work_.log_qz_given_x.vector(B * S),
+                                .samples = static_cast<int>(S),
+                                .max = largest_.vector(B),
+                                .sum = sum_.vector(B)});
+    const View<const std::int32_t, 1> clamped = work_.clamped_likelihood.vector(B * S);
+    for (std::int64_t r = 0; r < B * S; ++r) {
+      sum_log_px_given_z_[static_cast<std::size_t>(r / S)] += static_cast<double>(log_px_given_z(r));
+      if (!own_counted_) result_.clamped += clamped(r);
+    }
+    // Parameters of the family's own are the same in every tile: they count once.
+    own_counted_ = !vae_.own(parameters_).empty();
+  }
+
+  /// Takes in B data whose samples are complete.
+  void add_data(std::int64_t B) {
+    for (std::int64_t b = 0; b < B; ++b) {
+      const auto at = static_cast<std::size_t>(b);
+      const double log_px_given_z = sum_log_px_given_z_[at] / static_cast<double>(options_.samples);
+      const double kl = static_cast<double>(work_.kl.host()[at]);
+      log_px_given_z_of_datum_.push_back(log_px_given_z);
+      kl_of_datum_.push_back(kl);
+      result_.elbo_of_datum.push_back(log_px_given_z - kl);
+      result_.log_px_of_datum.push_back(
+          log_mean_exp_value(largest_.host()[at], sum_.host()[at], options_.samples));
+      result_.clamped += work_.clamped_posterior.host()[at];
+    }
+  }
+
+  View<float, 2> x(std::int64_t B) const { return work_.x.matrix(B, data_.cols()); }
+
+  Exec exec_;
+  const Vae& vae_;
+  View<const float, 1> parameters_;
+  const ResidentData<Exec>& data_;
+  EvaluateOptions options_;
+  EvaluationTile tile_;
+  VaeWorkspace<Exec> work_;
+  Buffer<Exec, std::uint32_t> datum_;                          // (B) row numbers: they name the noise
+  Buffer<Exec, double> largest_, sum_;                         // (B) importance weights so far
+  std::vector<double> sum_log_px_given_z_;                     // (B) over the samples so far
+  std::vector<double> log_px_given_z_of_datum_, kl_of_datum_;  // (N)
+  bool own_counted_ = false;
+  Evaluation result_;
+};
+
+}  // namespace detail
+
+/// Evaluates on all rows. Memory does not grow with the number of samples; neither the noise nor, beyond
+/// rounding, the result depends on how the work is split. Throws std::invalid_argument if there are no rows,
+/// they do not fit the model or samples is not between 1 and 2^26.
+template <class Exec>
+Evaluation evaluate(const Exec& exec, const Vae& vae, View<const float, 1> parameters,
+                    const ResidentData<Exec>& data, const EvaluateOptions& options) {
+  FELBO_CHECK(data.rows() >= 1, "there are no rows to evaluate on");
+  FELBO_CHECK(data.cols() == vae.config().dimensions, "the data have {} columns, the model was made for {}",
+              data.cols(), vae.config().dimensions);
+  FELBO_CHECK(options.samples >= 1 && options.samples <= kMaxNoiseSamples,
+              "samples must be between 1 and {}, got {}", kMaxNoiseSamples, options.samples);
+  return detail::Evaluator<Exec>(exec, vae, parameters, data, options)();
+}
+
+}  // namespace felbo

@@ -1,0 +1,94 @@
+// A variational autoencoder (Kingma and Welling, ICLR 2014; Rezende, Mohamed and Wierstra, ICML 2014): an
+// encoder that gives q(z|x) = N(mu, diag exp(log_var)), a decoder that gives p(x|z), and the prior p(z) =
+// N(0, I).
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "host/exec/buffer.h"
+#include "host/model/mlp.h"
+#include "host/model/parameter_table.h"
+#include "kernels/likelihood/likelihood.h"
+
+namespace felbo {
+
+struct VaeConfig {
+  std::int64_t dimensions = 0;       // X
+  std::int64_t latent = 20;          // Z
+  std::vector<std::int64_t> hidden;  // the encoder's, from x to z; the decoder has them in reverse
+  Activation activation = Activation::kRelu;
+  Likelihood likelihood;
+  LogVarClamp clamp;  // of the posterior's log_var
+};
+
+/// The shape of the model: which parameters it has and how they are wired. The values live elsewhere, in one
+/// flat buffer of table().size() floats.
+class Vae {
+ public:
+  /// Throws std::invalid_argument if a size is not positive.
+  explicit Vae(const VaeConfig& config);
+
+  const VaeConfig& config() const { return config_; }
+  const ParameterTable& table() const { return table_; }
+  const Mlp& encoder() const { return encoder_; }  // (B, X) -> (B, 2 Z): mu and log_var side by side
+  const Mlp& decoder() const { return decoder_; }  // (B S, Z) -> (B S, outputs X)
+
+  /// The likelihood's own parameters within a flat buffer; empty if it has none.
+  template <class T>
+  View<T, 1> own(View<T, 1> flat) const {
+    return own_ < 0 ? View<T, 1>() : vector_of(flat, table_[own_]);
+  }
+
+ private:
+  VaeConfig config_;
+  ParameterTable table_;
+  Mlp encoder_, decoder_;
+  int own_ = -1;
+};
+
+/// What initial parameters take from the training data, intensities in the units of x.
+struct DataMoments {
+  std::vector<double> mean;  // (X) of each dimension
+  double variance = 1.0;     // averaged over the dimensions
+};
+
+/// Initial parameters, a function of the seed alone: weights uniform in +-sqrt(6 / (in + out)) (Glorot and
+/// Bengio, AISTATS 2010, equation 16), biases 0; the decoder's last bias such that p(x|z = 0) has the data's
+/// mean (the logit of it for Bernoulli), and log-variances at the log of the data's variance.
+std::vector<float> initial_parameters(const Vae& vae, const DataMoments& moments, std::uint64_t seed);
+
+/// Everything one pass over at most `max_batch` data with `max_samples` samples each needs, allocated once.
+template <class Exec>
+struct VaeWorkspace {
+  VaeWorkspace(const Exec& exec, const Vae& vae, std::int64_t max_batch, int max_samples, bool with_gradients)
+      : encoder(exec, vae.encoder(), max_batch, with_gradients),
+        decoder(exec, vae.decoder(), max_batch * max_samples, with_gradients),
+        x(exec, max_batch * vae.config().dimensions),
+        z(exec, max_batch * max_samples * vae.config().latent),
+        kl(exec, max_batch),
+        elbo(exec, max_batch),
+        log_px_given_z(exec, max_batch * max_samples),
+        log_pz(exec, max_batch * max_samples),
+        log_qz_given_x(exec, max_batch * max_samples),
+        clamped_posterior(exec, max_batch),
+        clamped_likelihood(exec, max_batch * max_samples),
+        scratch(exec, likelihood_scratch(vae.config().likelihood, max_batch * max_samples,
+                                         vae.config().dimensions)) {
+    if (with_gradients) {
+      grad_z = Buffer<Exec, float>(exec, z.size());
+      grad_posterior = Buffer<Exec, float>(exec, max_batch * 2 * vae.config().latent);
+    }
+  }
+
+  MlpWorkspace<Exec> encoder, decoder;
+  Buffer<Exec, float> x;                                             // (B, X)
+  Buffer<Exec, float> z, grad_z;                                     // (B S, Z)
+  Buffer<Exec, float> kl, elbo;                                      // (B)
+  Buffer<Exec, float> log_px_given_z, log_pz, log_qz_given_x;        // (B S)
+  Buffer<Exec, std::int32_t> clamped_posterior, clamped_likelihood;  // (B), (B S)
+  Buffer<Exec, float> scratch;
+  Buffer<Exec, float> grad_posterior;  // (B, 2 Z)
+};
+
+}  // namespace felbo

@@ -1,0 +1,41 @@
+// Pictures: grids of small grey images in one PNG file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "kernels/common/view.h"
+
+namespace felbo {
+
+/// Equally sized grey images, laid out row by row with a gap of one image pixel in dark grey between them.
+struct ImageGrid {
+  /// Each height * width values, row-major, in [0, 1]; an empty one is a blank.
+  std::vector<std::span<const float>> tiles;
+  std::int64_t height = 0;   // of a tile, in pixels
+  std::int64_t width = 0;    // of a tile, in pixels
+  std::int64_t columns = 0;  // tiles in a row
+  /// Each pixel becomes scale x scale; 0 takes the smallest scale that makes a tile 56 pixels large.
+  std::int64_t scale = 0;
+};
+
+/// The grid of all rows of `images`, (N, height * width), which must outlive it. `columns` = 0 makes the grid
+/// about square. Throws std::invalid_argument if the sizes do not fit.
+ImageGrid make_grid(View<const float, 2> images, std::int64_t height, std::int64_t width,
+                    std::int64_t columns = 0);
+
+/// The grid of `originals` and `reconstructions`, both (N, height * width): each row of `columns` originals
+/// has the row of their reconstructions below it. `columns` = 0 takes 10, or N if that is fewer. The rows
+/// must outlive the grid. Throws std::invalid_argument if the sizes do not fit.
+ImageGrid make_paired_grid(View<const float, 2> originals, View<const float, 2> reconstructions,
+                           std::int64_t height, std::int64_t width, std::int64_t columns = 0);
+
+/// Writes the grid as an 8-bit grey PNG, enlarged without smoothing; 0 is black, 1 is white, values beyond
+/// are clamped. By an AtomicFile: `path` holds its old content or the whole picture. Throws
+/// std::invalid_argument if the grid is empty, its sizes do not fit, the picture would have more than 2^28
+/// pixels, or an image holds a NaN (named); and as AtomicFile does.
+void write_png_grid(const std::filesystem::path& path, const ImageGrid& grid);
+
+}  // namespace felbo

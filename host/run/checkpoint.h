@@ -1,0 +1,31 @@
+// RUN/checkpoint.safetensors: parameters, Adam's moments, the counters and the whole configuration, so that a
+// run can go on bit for bit, and so that other programs can read the parameters by name.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "host/run/run_config.h"
+#include "host/train/model_state.h"
+
+namespace felbo {
+
+/// Tensors: each parameter under its name, "adam.m.<name>" and "adam.v.<name>". Metadata: format, dimensions,
+/// height and width (of the picture that a row of the data is, 0 if none), step, epoch, seed, config (TOML).
+/// Replaces the old file whole or not at all. Throws as AtomicFile does.
+void save_checkpoint(const std::filesystem::path& path, const RunConfig& config, ImageShape shape,
+                     const Vae& vae, const ModelState<CpuExec>& state);
+
+/// A trained model, ready to use.
+struct LoadedRun {
+  RunConfig config;
+  ImageShape shape;
+  Vae vae;
+  ModelState<CpuExec> state;
+};
+
+/// Reads RUN/checkpoint.safetensors. Throws std::invalid_argument, naming what is wrong, if the folder holds
+/// no run, or the file is corrupt, of another format or does not fit its own configuration.
+LoadedRun load_run(const CpuExec& exec, const std::filesystem::path& run);
+
+}  // namespace felbo

@@ -1,0 +1,172 @@
+#include "host/run/run_config.h"
+
+#include <unistd.h>
+
+#include <charconv>
+#include <cmath>
+#include <string_view>
+
+namespace felbo {
+namespace {
+
+constexpr std::int64_t kMostWidth = 1'000'000;
+constexpr std::size_t kMostLayers = 64;
+
+void check_range(const char* flag, double value, double lo, double hi) {
+  FELBO_CHECK(value >= lo && value <= hi, "{} must be between {} and {}, got {}", flag, lo, hi, value);
+}
+
+template <class T>
+T number(std::string_view text, const char* flag, std::string_view whole) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  FELBO_CHECK(error == std::errc() && end == text.data() + text.size() && !text.empty(),
+              "{}: '{}' in '{}' is not a number", flag, text, whole);
+  return value;
+}
+
+std::vector<std::string_view> split(std::string_view text) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    const std::size_t comma = text.find(',');
+    parts.push_back(text.substr(0, comma));
+    if (comma == std::string_view::npos) return parts;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+LogVarClamp clamp_bounds(const std::string& text) {
+  const auto parts = split(text);
+  FELBO_CHECK(parts.size() == 2, "--log-var-clamp takes two bounds LO,HI, got '{}'", text);
+  const LogVarClamp clamp{number<float>(parts[0], "--log-var-clamp", text),
+                          number<float>(parts[1], "--log-var-clamp", text)};
+  FELBO_CHECK(clamp.lo < clamp.hi && clamp.lo >= -80.0f && clamp.hi <= 80.0f,
+              "--log-var-clamp needs -80 <= LO < HI <= 80 (exp of them must be finite in float), got '{}'",
+              text);
+  return clamp;
+}
+
+void check_only(const char* flag, const std::string& value, const char* known) {
+  FELBO_CHECK(value == known, "{} '{}' is not known; this version has {}", flag, value, known);
+}
+
+/// Bytes of the parameters with Adam's moments and gradient, and of what a step keeps a row.
+double bytes_needed(const VaeConfig& c, double rows) {
+  double parameters = 0, row = 0;
+  const auto add = [&](std::int64_t in, const std::vector<std::int64_t>& hidden, std::int64_t out) {
+    std::vector<std::int64_t> widths = hidden;
+    widths.push_back(out);
+    for (const std::int64_t width : widths) {
+      parameters += static_cast<double>(in + 1) * static_cast<double>(width);
+      row += 2.0 * static_cast<double>(width);
+      in = width;
+    }
+  };
+  add(c.dimensions, c.hidden, 2 * c.latent);
+  add(c.latent, {c.hidden.rbegin(), c.hidden.rend()}, c.likelihood.outputs() * c.dimensions);
+  return 16.0 * parameters + 4.0 * rows * (row + static_cast<double>(c.dimensions + 4 * c.latent));
+}
+
+}  // namespace
+
+std::vector<std::int64_t> hidden_widths(const std::string& text) {
+  std::vector<std::int64_t> widths;
+  if (text == "none") return widths;
+  for (const std::string_view part : split(text)) {
+    const auto width = number<std::int64_t>(part, "--hidden", text);
+    FELBO_CHECK(width >= 1 && width <= kMostWidth,
+                "--hidden: a layer must be 1 to {} wide, got {} (none: no hidden layer)", kMostWidth, width);
+    widths.push_back(width);
+  }
+  FELBO_CHECK(widths.size() <= kMostLayers, "--hidden: at most {} layers, got {}", kMostLayers,
+              widths.size());
+  return widths;
+}
+
+Binarize binarize_mode(const RunConfig& config) {
+  if (config.binarize == "none") return Binarize::kNone;
+  if (config.binarize == "dynamic") return Binarize::kDynamic;
+  if (config.binarize == "threshold") return Binarize::kThreshold;
+  throw std::invalid_argument(
+      fmt::format("--binarize must be none, dynamic or threshold, got '{}'", config.binarize));
+}
+
+VaeConfig vae_config(const RunConfig& config, std::int64_t dimensions) {
+  check_only("--posterior", config.posterior, "diagonal-gaussian");
+  check_only("--prior", config.prior, "standard-normal");
+  check_range("--latent", static_cast<double>(config.latent), 1, kMostWidth);
+  VaeConfig c;
+  c.dimensions = dimensions;
+  c.latent = config.latent;
+  c.hidden = hidden_widths(config.hidden);
+  c.activation = activation_from_name(config.activation);
+  c.clamp = clamp_bounds(config.log_var_clamp);
+  FELBO_CHECK(config.variance.empty() || config.likelihood == "gaussian",
+              "--variance {} goes with --likelihood gaussian, not {}", config.variance, config.likelihood);
+  c.likelihood = likelihood_from_names(config.likelihood,
+                                       config.variance.empty() ? "learned" : config.variance, c.clamp);
+  return c;
+}
+
+LrSchedule lr_schedule(const RunConfig& config) {
+  return LrSchedule::parse(config.lr_schedule, config.lr, config.epochs, config.warmup_epochs);
+}
+
+TrainingStepOptions training_options(const RunConfig& config) {
+  check_only("--objective", config.objective, "elbo");
+  check_range("--batch", static_cast<double>(config.batch), 1, 1 << 24);
+  check_range("--samples", static_cast<double>(config.samples), 1, 1 << 20);
+  check_range("--beta", config.beta, 0, 1e6);
+  FELBO_CHECK(config.adam_beta1 >= 0 && config.adam_beta1 < 1,
+              "--adam-beta1 must be at least 0 and below 1, got {}", config.adam_beta1);
+  FELBO_CHECK(config.adam_beta2 >= 0 && config.adam_beta2 < 1,
+              "--adam-beta2 must be at least 0 and below 1, got {}", config.adam_beta2);
+  FELBO_CHECK(config.adam_epsilon > 0 && config.adam_epsilon <= 1,
+              "--adam-epsilon must be above 0 and at most 1, got {}", config.adam_epsilon);
+  return {.max_batch = config.batch,
+          .samples = static_cast<int>(config.samples),
+          .beta = static_cast<float>(config.beta),
+          .binarize = binarize_mode(config),
+          .seed = config.seed,
+          .adam_beta1 = static_cast<float>(config.adam_beta1),
+          .adam_beta2 = static_cast<float>(config.adam_beta2),
+          .adam_epsilon = static_cast<float>(config.adam_epsilon)};
+}
+
+void validate(const RunConfig& config, std::int64_t dimensions) {
+  const VaeConfig vae = vae_config(config, dimensions);
+  const TrainingStepOptions step = training_options(config);
+  lr_schedule(config);
+  FELBO_CHECK(config.save_every >= 1, "--save-every must be at least 1, got {}", config.save_every);
+  const double needed = bytes_needed(vae, static_cast<double>(step.max_batch) * step.samples);
+  const double memory =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  FELBO_CHECK(needed < memory,
+              "the model and its batch need about {:.1f} GiB, this machine has {:.1f} GiB: lower --hidden, "
+              "--latent, --batch or "
+              "--samples",
+              needed / (1 << 30), memory / (1 << 30));
+}
+
+std::string check_domain(const RunConfig& config, const DataSet& data) {
+  if (config.likelihood != "bernoulli") return {};
+  bool grey = false;
+  for (const DataPart* part :
+       {&data.train, data.valid ? &*data.valid : nullptr, data.test ? &*data.test : nullptr}) {
+    if (part == nullptr) continue;
+    const DataSummary summary = summarize(*part);
+    FELBO_CHECK(
+        summary.min >= 0.0f && summary.max <= 1.0f,
+        "{}: values from {} to {}, but a Bernoulli likelihood needs them in [0, 1]; scale the data or use "
+        "--likelihood gaussian",
+        data.spec, summary.min, summary.max);
+    grey = grey || !summary.all_binary;
+  }
+  if (!grey || binarize_mode(config) != Binarize::kNone) return {};
+  return "the pixels are grey, not 0 or 1: under a Bernoulli likelihood the figures are a cross-entropy, not "
+         "a log-likelihood, and "
+         "not comparable with published ones. Use --binarize dynamic (or threshold), or --likelihood "
+         "gaussian.";
+}
+
+}  // namespace felbo

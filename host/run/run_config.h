@@ -1,0 +1,72 @@
+// What a training run was asked for: every flag of `felbo train` that decides its result. RUN/config.toml and
+// the checkpoint hold it; reading it back runs the same run again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/data/dataset.h"
+#include "host/model/vae.h"
+#include "host/train/lr_schedule.h"
+#include "host/train/training_step.h"
+
+namespace felbo {
+
+struct RunConfig {
+  std::string data;
+  double valid_fraction = 0.1;
+  std::string binarize = "none";
+
+  std::string hidden = "500";
+  std::int64_t latent = 20;
+  std::string activation = "relu";
+  std::string likelihood = "bernoulli";
+  std::string variance;  // empty: learned for gaussian
+  std::string posterior = "diagonal-gaussian";
+  std::string prior = "standard-normal";
+  std::string log_var_clamp = "-20,20";
+
+  std::string objective = "elbo";
+  std::int64_t samples = 1;
+  double beta = 1.0;
+
+  std::optional<int> epochs;
+  std::int64_t batch = 128;
+  double lr = 1e-3;
+  std::string lr_schedule = "constant";
+  double warmup_epochs = 0.0;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.999;
+  double adam_epsilon = 1e-8;
+
+  std::uint64_t seed = 0;
+  int save_every = 1;
+  int threads = 0;
+  std::string device = "auto";
+};
+
+/// The text as TOML, one flag a line under the flag's name.
+std::string to_toml(const RunConfig& config);
+/// The inverse. `where` names the text in errors. Throws std::invalid_argument with the line of an unknown
+/// key or a value that does not fit.
+RunConfig run_config_from_toml(const std::string& text, const std::string& where);
+
+/// The parts of a run that the configuration decides. Each throws std::invalid_argument that names the flag,
+/// its value and what it may be.
+VaeConfig vae_config(const RunConfig& config, std::int64_t dimensions);
+LrSchedule lr_schedule(const RunConfig& config);
+TrainingStepOptions training_options(const RunConfig& config);
+Binarize binarize_mode(const RunConfig& config);
+/// "none" is no hidden layer; else positive widths with commas between them.
+std::vector<std::int64_t> hidden_widths(const std::string& text);
+
+/// All checks that need no data, and that the model fits this machine's memory.
+void validate(const RunConfig& config, std::int64_t dimensions);
+/// Whether the data can be the likelihood's: throws std::invalid_argument for values outside [0, 1] under
+/// Bernoulli. Returns a warning where the figures would not be log-likelihoods (grey values under Bernoulli,
+/// not binarised), else an empty string.
+std::string check_domain(const RunConfig& config, const DataSet& data);
+
+}  // namespace felbo

@@ -1,0 +1,33 @@
+// A run is a folder; these are its files.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace felbo {
+
+struct RunFiles {
+  std::filesystem::path config;           // config.toml
+  std::filesystem::path metrics;          // metrics.jsonl, a line an epoch
+  std::filesystem::path checkpoint;       // checkpoint.safetensors
+  std::filesystem::path samples;          // samples.png
+  std::filesystem::path reconstructions;  // reconstructions.png
+};
+RunFiles run_files(const std::filesystem::path& run);
+
+/// Throws std::invalid_argument if `run` exists and is not a folder, or already holds a run's files and
+/// `force` is false. Writes nothing.
+void check_new_run(const std::filesystem::path& run, bool force);
+
+/// Makes the folder and removes what an earlier run left in it. Throws std::invalid_argument if it cannot be
+/// made.
+void create_run(const std::filesystem::path& run);
+
+/// Adds a line to the metrics; throws std::runtime_error if it cannot be written whole.
+void append_metrics(const std::filesystem::path& metrics, const std::string& line);
+
+/// Keeps the lines whose "epoch" is at most `epoch`: those that the checkpoint knows of. Throws
+/// std::invalid_argument if a kept line is not JSON.
+void truncate_metrics(const std::filesystem::path& metrics, int epoch);
+
+}  // namespace felbo

@@ -1,0 +1,190 @@
+#include "host/run/run_options.h"
+
+#include <fmt/ranges.h>
+#include <toml++/toml.h>
+
+#include <cstdlib>
+#include <sstream>
+
+#include "kernels/common/check.h"
+
+namespace felbo {
+namespace {
+
+constexpr const char* kData = "Data";
+constexpr const char* kModel = "Model";
+constexpr const char* kObjective = "Objective";
+constexpr const char* kOptimiser = "Optimiser";
+constexpr const char* kRun = "Run";
+
+/// Decimal text that a flag reads back to the same bits. The shortest text nearly always does, but CLI11
+/// reads through long double, which rounds twice and may end at a neighbour.
+std::string real_text(double value) {
+  const std::string shortest = fmt::format("{}", value);
+  const auto read_back = static_cast<double>(std::strtold(shortest.c_str(), nullptr));
+  return read_back == value ? shortest : fmt::format("{:.17g}", value);
+}
+
+std::string scalar_text(const toml::node& node, const std::string& key, const std::string& where) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* number = node.as_integer()) return fmt::format("{}", number->get());
+  if (const auto* number = node.as_floating_point()) return real_text(number->get());
+  throw std::invalid_argument(
+      fmt::format("{}, line {}: '{}' must be a number, a text in quotes or a list of numbers", where,
+                  node.source().begin.line, key));
+}
+
+std::string value_text(const toml::node& node, const std::string& key, const std::string& where) {
+  const auto* array = node.as_array();
+  if (array == nullptr) return scalar_text(node, key, where);
+  std::vector<std::string> parts;
+  for (const toml::node& element : *array) parts.push_back(scalar_text(element, key, where));
+  return fmt::format("{}", fmt::join(parts, ","));
+}
+
+/// A bare number stays a number in TOML if it is read back as the same text; all else is a quoted text.
+std::string toml_value(const std::string& text) {
+  try {
+    const toml::table parsed = toml::parse("v = " + text);
+    if (parsed["v"].is_number() && scalar_text(*parsed["v"].node(), "v", "") == text) return text;
+  } catch (const toml::parse_error&) {
+  }
+  std::ostringstream quoted;
+  quoted << toml::value<std::string>(text);
+  return quoted.str();
+}
+
+/// A flag for a real number whose default prints in full: CLI11 rounds to six digits, and a run that is read
+/// back from its configuration would then not be the same run.
+CLI::Option* add_real(CLI::App& app, const char* name, double& value, const char* help) {
+  CLI::Option* option = app.add_option(name, value, help);
+  option->default_function([&value] { return real_text(value); });
+  return option->capture_default_str();
+}
+
+/// A flag that may be left out; its default prints as nothing until it has a value.
+CLI::Option* add_optional(CLI::App& app, const char* name, std::optional<int>& value, const char* help) {
+  CLI::Option* option = app.add_option(name, value, help);
+  option->default_function([&value] { return value ? fmt::format("{}", *value) : std::string(); });
+  return option->capture_default_str();
+}
+
+}  // namespace
+
+void add_run_options(CLI::App& app, RunConfig& c) {
+  app.option_defaults()->always_capture_default();
+  app.add_option(
+         "--data", c.data,
+         "Data set: a folder of IDX files, an IDX file (plain or .gz), a .npy file, builtin:glyphs or "
+         "builtin:linear-gaussian")
+      ->group(kData);
+  add_real(app, "--valid-fraction", c.valid_fraction,
+           "Share of the rows held out where the set has no part of its own for that; 0 evaluates on "
+           "the training rows")
+      ->group(kData);
+  app.add_option("--binarize", c.binarize,
+                 "Grey pixels to 0 or 1: none; dynamic (at each visit, with the intensity as probability); "
+                 "threshold (at 0.5)")
+      ->group(kData);
+  app.add_option("--hidden", c.hidden,
+                 "Widths of the encoder's hidden layers, e.g. 500,500; the decoder has them in reverse; "
+                 "none for a linear model")
+      ->group(kModel);
+  app.add_option("--latent", c.latent, "Dimensions of z")->group(kModel);
+  app.add_option("--activation", c.activation, "relu, tanh, gelu, softplus, sigmoid or identity")
+      ->group(kModel);
+  app.add_option("--likelihood", c.likelihood, "p(x|z): bernoulli or gaussian")->group(kModel);
+  app.add_option(
+         "--variance", c.variance,
+         "The Gaussian's variance: unit, fixed:V, learned (one; taken if not given), per-dimension, or "
+         "per-element (given by the decoder)")
+      ->group(kModel);
+  app.add_option("--posterior", c.posterior, "q(z|x): diagonal-gaussian")->group(kModel);
+  app.add_option("--prior", c.prior, "p(z): standard-normal")->group(kModel);
+  app.add_option("--log-var-clamp", c.log_var_clamp, "Bounds LO,HI of every log-variance")->group(kModel);
+  app.add_option("--objective", c.objective, "elbo: the ELBO with the KL in closed form")->group(kObjective);
+  app.add_option("--samples", c.samples, "Samples of z a datum and step")->group(kObjective);
+  add_real(app, "--beta", c.beta, "Weight of the KL in the training loss")->group(kObjective);
+  add_optional(app, "--epochs", c.epochs, "Passes over the data (20 if the schedule does not say)")
+      ->group(kOptimiser);
+  app.add_option("--batch", c.batch, "Data a step")->group(kOptimiser);
+  add_real(app, "--lr", c.lr, "Learning rate of Adam")->group(kOptimiser);
+  app.add_option("--lr-schedule", c.lr_schedule,
+                 "constant; cosine (to 0 at the end); stages:N (the first N of the IWAE paper's 8: "
+                 "3^(i-1) epochs at lr 10^(-(i-1)/7)); stages:EPOCHS@LR,EPOCHS@LR,...")
+      ->group(kOptimiser);
+  add_real(app, "--warmup-epochs", c.warmup_epochs, "Epochs over which the rate rises linearly to its value")
+      ->group(kOptimiser);
+  add_real(app, "--adam-beta1", c.adam_beta1, "Decay of Adam's first moment")->group(kOptimiser);
+  add_real(app, "--adam-beta2", c.adam_beta2, "Decay of Adam's second moment")->group(kOptimiser);
+  add_real(app, "--adam-epsilon", c.adam_epsilon, "Adam's epsilon")->group(kOptimiser);
+  app.add_option("--seed", c.seed, "Names every random number of the run")->group(kRun);
+  app.add_option("--save-every", c.save_every,
+                 "Epochs from one checkpoint to the next; the last epoch always saves")
+      ->group(kRun);
+  app.add_option("--threads", c.threads, "CPU threads, 0 for all cores; results do not depend on it")
+      ->group(kRun);
+  app.add_option("--device", c.device, "auto, cpu, cuda or cuda:N")->group(kRun);
+}
+
+void apply_toml(CLI::App& app, const std::string& text, const std::string& where) {
+  // Only the flags of a run may stand in a file; --out, --force and their like belong to a command.
+  CLI::App run_flags;
+  RunConfig unused;
+  run_flags.set_help_flag();
+  add_run_options(run_flags, unused);
+  toml::table table;
+  try {
+    table = toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    throw std::invalid_argument(
+        fmt::format("{}, line {}: not TOML: {}", where, error.source().begin.line, error.description()));
+  }
+  for (const auto& [key_node, node] : table) {
+    const std::string key(key_node.str());
+    const auto line = node.source().begin.line;
+    FELBO_CHECK(run_flags.get_option_no_throw("--" + key) != nullptr,
+                "{}, line {}: unknown key '{}'; the keys are the flags of `felbo train` without their "
+                "dashes, such as "
+                "latent = 20 (see `felbo train --help`)",
+                where, line, key);
+    CLI::Option* option = app.get_option("--" + key);
+    if (option->count() > 0) continue;  // the command line wins
+    try {
+      option->add_result(value_text(node, key, where));
+      option->run_callback();
+    } catch (const CLI::Error& error) {
+      throw std::invalid_argument(fmt::format("{}, line {}: {}", where, line, error.what()));
+    }
+  }
+}
+
+std::string to_toml(const RunConfig& config) {
+  RunConfig copy = config;
+  CLI::App app;
+  app.set_help_flag();
+  add_run_options(app, copy);
+  const bool uses_lr = lr_schedule(config).uses_base_rate();
+  std::string text = "# A felbo run. `felbo train --config FILE --out RUN` runs it again.\n";
+  std::string group;
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string value = option->get_default_str();
+    if (value.empty() || (option->get_name() == "--lr" && !uses_lr)) continue;
+    if (option->get_group() != group) {
+      group = option->get_group();
+      text += fmt::format("\n# {}\n", group);
+    }
+    text += fmt::format("{} = {}\n", option->get_lnames().front(), toml_value(value));
+  }
+  return text;
+}
+
+RunConfig run_config_from_toml(const std::string& text, const std::string& where) {
+  RunConfig config;
+  CLI::App app;
+  add_run_options(app, config);
+  apply_toml(app, text, where);
+  return config;
+}
+
+}  // namespace felbo

@@ -1,0 +1,19 @@
+// The flags of a training run, bound to a RunConfig: the one list that the command line, TOML files and
+// checkpoints share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "host/run/run_config.h"
+
+namespace felbo {
+
+/// Adds a flag to `app` for every member of `config`, with help, default and unit.
+void add_run_options(CLI::App& app, RunConfig& config);
+
+/// Sets the flags that `text` names and the command line did not give. Throws std::invalid_argument with
+/// `where` and the line if the text is not TOML, names no flag of a run, or holds a value that does not fit.
+void apply_toml(CLI::App& app, const std::string& text, const std::string& where);
+
+}  // namespace felbo

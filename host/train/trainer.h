@@ -1,0 +1,64 @@
+// Epochs of training steps.
+#pragma once
+
+#include <chrono>
+#include <cmath>
+#include <functional>
+
+#include "host/report/progress.h"
+#include "host/train/lr_schedule.h"
+#include "host/train/shuffle.h"
+#include "host/train/training_step.h"
+
+namespace felbo {
+
+/// One epoch of training: means over the data as they were visited, in nats a datum.
+struct EpochTraining {
+  ElboTerms terms;
+  std::int64_t clamped = 0;
+  double lr = 0.0;       // of the last step
+  double seconds = 0.0;  // of the steps alone
+  double samples_per_second = 0.0;
+};
+
+/// Means of the totals.
+ElboTerms mean_terms(const TrainingTotals& totals);
+
+/// Steps an epoch of `rows` data in batches of `batch` has; the last batch may be smaller.
+inline std::int64_t steps_per_epoch(std::int64_t rows, std::int64_t batch) {
+  return (rows + batch - 1) / batch;
+}
+
+/// Runs epoch state.epoch + 1: every datum once, in the order of (seed, epoch). Throws std::runtime_error if
+/// the epoch's ELBO is not finite; `state` is then of no more use.
+template <class Exec>
+EpochTraining train_epoch(TrainingStep<Exec>& step, ModelState<Exec>& state, std::int64_t rows,
+                          std::int64_t batch, std::uint64_t seed, const LrSchedule& schedule,
+                          Progress& progress) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::int64_t steps = steps_per_epoch(rows, batch);
+  const std::vector<std::uint32_t> order = epoch_order(seed, static_cast<std::uint32_t>(state.epoch), rows);
+  const View<const std::uint32_t, 1> visits{order.data(), rows};
+  EpochTraining result;
+  for (std::int64_t first = 0; first < rows; first += batch) {
+    const std::int64_t count = std::min(batch, rows - first);
+    result.lr = schedule.rate(state.step, steps);
+    step(state, visits.slice(first, count), static_cast<float>(result.lr));
+    progress.step(count, [&] { return mean_terms(step.totals()); });
+  }
+  ++state.epoch;
+  const TrainingTotals totals = step.take_totals();
+  result.terms = mean_terms(totals);
+  result.clamped = totals.clamped;
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.samples_per_second = static_cast<double>(rows) / result.seconds;
+  if (!std::isfinite(result.terms.elbo)) {
+    throw std::runtime_error(fmt::format(
+        "the training ELBO of epoch {} is {} (log p(x|z) {}, KL {}): the run diverged. Its last good "
+        "checkpoint stands. Try a lower --lr, a warm-up (--warmup-epochs) or narrower --log-var-clamp",
+        state.epoch, result.terms.elbo, result.terms.log_px_given_z, result.terms.kl));
+  }
+  return result;
+}
+
+}  // namespace felbo

@@ -1,0 +1,30 @@
+// Adam over the flat parameter buffer (Kingma and Ba, ICLR 2015, algorithm 1), with step t counted from 1:
+//
+//   m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
+//   theta = theta - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+#pragma once
+
+#include "host/exec/cpu_exec.h"
+#include "kernels/common/view.h"
+
+namespace felbo {
+
+struct AdamArgs {
+  View<float, 1> parameter;       // (P)
+  View<const float, 1> gradient;  // (P)
+  View<float, 1> m;               // (P)
+  View<float, 1> v;               // (P)
+  float lr = 1e-3f;
+  float beta1 = 0.9f;
+  float beta2 = 0.999f;
+  float epsilon = 1e-8f;
+  std::int64_t step = 1;  // t, from 1
+};
+
+/// A moment below the smallest normal float becomes 0: subnormal numbers are slow on some processors, and the
+/// moments of a parameter that is seldom used would stay among them. A NaN or infinite gradient makes its
+/// parameter NaN. Throws std::invalid_argument if shapes disagree, the step is not positive, a beta is
+/// outside [0, 1), epsilon is not positive or lr is not finite.
+void adam(const CpuExec& exec, const AdamArgs& args);
+
+}  // namespace felbo

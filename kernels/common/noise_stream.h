@@ -1,0 +1,43 @@
+// Where a random number is used decides what it is: (seed, step, datum, sample, element, purpose) names a
+// Philox counter. The same name gives the same bits on every device, thread count, batch split and launch
+// shape.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/common/philox.h"
+
+namespace felbo {
+
+/// What random numbers are for. Two purposes never share a counter. The values are part of the meaning of a
+/// seed: never renumber.
+enum class Purpose : std::uint32_t {
+  kInit = 0,             // initial parameters
+  kShuffle = 1,          // the order of an epoch
+  kBinarize = 2,         // dynamic binarisation of training data
+  kLatent = 3,           // eps of the reparameterised sample in training
+  kHeldOutBinarize = 4,  // the one binarisation of held-out data
+  kHeldOutLatent = 5,    // eps in evaluation
+  kPrior = 6,            // z ~ p(z)
+  kObservation = 7,      // x ~ p(x|z)
+  kData = 8,             // built-in data sets
+  kSplit = 9,            // what a data set holds out
+};
+
+inline constexpr std::uint32_t kMaxNoiseSamples = 1u << 26;
+
+/// The part of a counter that one call of an op shares; datum, sample and element complete it.
+struct NoiseStream {
+  std::uint64_t seed = 0;
+  std::uint32_t step = 0;
+  Purpose purpose = Purpose::kInit;
+
+  /// Words of elements 4 * block ... 4 * block + 3 of `sample` (below kMaxNoiseSamples) of `datum`.
+  FELBO_HD Words4 words(std::uint32_t datum, std::uint32_t sample, std::uint32_t block) const {
+    const std::uint32_t where = (static_cast<std::uint32_t>(purpose) << 26) | sample;
+    return philox4x32_10({{block, step, datum, where}}, static_cast<std::uint32_t>(seed),
+                         static_cast<std::uint32_t>(seed >> 32));
+  }
+};
+
+}  // namespace felbo

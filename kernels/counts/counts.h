@@ -1,0 +1,17 @@
+// Running totals of per-row counts, such as the log-variances that a clamp held.
+#pragma once
+
+#include "host/exec/cpu_exec.h"
+#include "kernels/common/view.h"
+
+namespace felbo {
+
+struct AddCountsArgs {
+  View<const std::int32_t, 1> counts;  // (R)
+  View<std::int64_t, 1> total;         // (1) total += sum of counts
+};
+
+/// Throws std::invalid_argument unless `total` has one element.
+void add_counts(const CpuExec& exec, const AddCountsArgs& args);
+
+}  // namespace felbo

@@ -1,0 +1,165 @@
+// oneDNN's sgemm on fixed tiles of the output's rows, one thread a tile, the bias and the activation applied
+// while a tile is in the cache. The tiles depend on the shape alone, so the thread count cannot change a bit;
+// oneDNN's own threading does change bits for some shapes.
+#include <dnnl.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <vector>
+
+#include "kernels/common/check.h"
+#include "kernels/dense/activation.h"
+#include "kernels/dense/dense.h"
+
+namespace felbo {
+namespace {
+
+constexpr std::int64_t kTileRows =
+    64;  // at 32 the packing of the weights costs a tenth; beyond 64 nothing is gained
+constexpr std::int64_t kBiasCols = 64;
+constexpr std::int64_t kBiasRows = 32;
+
+/// Equal tiles of about kTileRows rows; an even number of them where there is more than one, for two cores.
+std::int64_t tile_count(std::int64_t rows) {
+  const std::int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+  return tiles > 1 ? tiles + tiles % 2 : tiles;
+}
+Range tile_rows(std::int64_t tile, std::int64_t tiles, std::int64_t rows) {
+  return {rows * tile / tiles, rows * (tile + 1) / tiles};
+}
+
+/// c = op(a) op(b), row-major, (m, k) by (k, n).
+void product(char op_a, char op_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
+             std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
+  const dnnl_status_t status = dnnl_sgemm(op_a, op_b, m, n, k, 1.0f, a, lda, b, ldb, 0.0f, c, ldc);
+  // Shapes were checked before, so this is the library's failure. It ends the process: no exception may leave
+  // a parallel region.
+  if (status != dnnl_success) {
+    fmt::print(stderr, "felbo: dnnl_sgemm({}, {}, {} x {} x {}) failed with status {}\n", op_a, op_b, m, n, k,
+               static_cast<int>(status));
+    std::abort();
+  }
+}
+
+/// The same for rows of a batch. oneDNN adds a lone row in another order than the rows of a larger batch, so
+/// a lone row gets company, and its bits are those that it has in any batch.
+void batch_product(char op_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
+                   std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
+  if (m > 1) return product('N', op_b, m, n, k, a, lda, b, ldb, c, ldc);
+  std::vector<float> rows(static_cast<std::size_t>(2 * k)), out(static_cast<std::size_t>(2 * n));
+  std::copy_n(a, k, rows.begin());
+  product('N', op_b, 2, n, k, rows.data(), k, b, ldb, out.data(), n);
+  std::copy_n(out.begin(), n, c);
+}
+
+template <Activation A>
+void forward_epilogue(const DenseArgs& a, Range rows) {
+  const float* bias = a.bias.data;
+  for (std::int64_t b = rows.begin; b < rows.end; ++b) {
+    float* y = a.y.row(b);
+    if (a.pre.empty()) {
+      for (std::int64_t o = 0; o < a.y.cols; ++o) y[o] = activation::apply<A>(y[o] + bias[o]);
+    } else {
+      float* __restrict pre = a.pre.row(b);
+      for (std::int64_t o = 0; o < a.y.cols; ++o) {
+        const float x = y[o] + bias[o];
+        pre[o] = x;
+        y[o] = activation::apply<A>(x);
+      }
+    }
+  }
+}
+
+template <Activation Below>
+void backward_epilogue(const DenseGradArgs& a, Range rows) {
+  if constexpr (Below == Activation::kIdentity) return;
+  for (std::int64_t b = rows.begin; b < rows.end; ++b) {
+    float* __restrict grad_x = a.grad_x.row(b);
+    const float* y = a.x.row(b);
+    const float* pre = needs_pre_activation(Below) ? a.x_pre.row(b) : y;
+    for (std::int64_t i = 0; i < a.grad_x.cols; ++i) grad_x[i] *= activation::derivative<Below>(y[i], pre[i]);
+  }
+}
+
+void grad_x_tile(const DenseGradArgs& a, Range rows) {
+  batch_product('T', rows.end - rows.begin, a.weight.rows, a.weight.cols, a.grad_y.row(rows.begin),
+                a.grad_y.stride, a.weight.data, a.weight.stride, a.grad_x.row(rows.begin), a.grad_x.stride);
+  activation::dispatch(a.below, [&]<Activation Below>() { backward_epilogue<Below>(a, rows); });
+}
+
+void grad_weight_tile(const DenseGradArgs& a, Range rows) {
+  product('T', 'N', rows.end - rows.begin, a.grad_y.cols, a.x.rows, a.x.data + rows.begin, a.x.stride,
+          a.grad_y.data, a.grad_y.stride, a.grad_weight.row(rows.begin), a.grad_weight.stride);
+}
+
+/// Sums of kBiasCols columns: kBiasRows rows at a time in float, those in double.
+void grad_bias_tile(const DenseGradArgs& a, std::int64_t tile) {
+  const std::int64_t begin = tile * kBiasCols;
+  const std::int64_t cols = std::min(kBiasCols, a.grad_y.cols - begin);
+  double total[kBiasCols] = {};
+  for (std::int64_t first = 0; first < a.grad_y.rows; first += kBiasRows) {
+    float part[kBiasCols] = {};
+    const std::int64_t last = std::min(first + kBiasRows, a.grad_y.rows);
+    for (std::int64_t b = first; b < last; ++b) {
+      const float* g = a.grad_y.row(b) + begin;
+      for (std::int64_t o = 0; o < cols; ++o) part[o] += g[o];
+    }
+    for (std::int64_t o = 0; o < cols; ++o) total[o] += static_cast<double>(part[o]);
+  }
+  for (std::int64_t o = 0; o < cols; ++o) a.grad_bias(begin + o) = static_cast<float>(total[o]);
+}
+
+void check_layer(const char* name, View<const float, 2> x, View<const float, 2> weight,
+                 View<const float, 2> y, std::int64_t bias) {
+  FELBO_CHECK(x.cols == weight.rows && y.cols == weight.cols && x.rows == y.rows && bias == weight.cols,
+              "{}: x is {} x {}, weight {} x {}, y or its gradient {} x {}, bias {}", name, x.rows, x.cols,
+              weight.rows, weight.cols, y.rows, y.cols, bias);
+}
+
+}  // namespace
+
+void dense(const CpuExec& exec, const DenseArgs& a) {
+  check_layer("dense", a.x, a.weight, a.y, a.bias.size);
+  FELBO_CHECK(a.pre.empty() == !needs_pre_activation(a.activation), "dense: pre is for {} only",
+              name_of(Activation::kGelu));
+  FELBO_CHECK(a.pre.empty() || (a.pre.rows == a.y.rows && a.pre.cols == a.y.cols),
+              "dense: pre is {} x {}, y {} x {}", a.pre.rows, a.pre.cols, a.y.rows, a.y.cols);
+  const std::int64_t tiles = tile_count(a.x.rows);
+  exec.parallel_for(tiles, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t tile = begin; tile < end; ++tile) {
+      const Range rows = tile_rows(tile, tiles, a.x.rows);
+      batch_product('N', rows.end - rows.begin, a.weight.cols, a.weight.rows, a.x.row(rows.begin), a.x.stride,
+                    a.weight.data, a.weight.stride, a.y.row(rows.begin), a.y.stride);
+      activation::dispatch(a.activation, [&]<Activation A>() { forward_epilogue<A>(a, rows); });
+    }
+  });
+}
+
+void dense_backward(const CpuExec& exec, const DenseGradArgs& a) {
+  check_layer("dense_backward", a.x, a.weight, a.grad_y, a.grad_bias.size);
+  FELBO_CHECK(a.grad_weight.rows == a.weight.rows && a.grad_weight.cols == a.weight.cols,
+              "dense_backward: grad_weight is {} x {}, weight {} x {}", a.grad_weight.rows,
+              a.grad_weight.cols, a.weight.rows, a.weight.cols);
+  const bool want_x = !a.grad_x.empty();
+  FELBO_CHECK(!want_x || (a.grad_x.rows == a.x.rows && a.grad_x.cols == a.x.cols),
+              "dense_backward: grad_x is {} x {}, x {} x {}", a.grad_x.rows, a.grad_x.cols, a.x.rows,
+              a.x.cols);
+  FELBO_CHECK(
+      !want_x || !needs_pre_activation(a.below) || (a.x_pre.rows == a.x.rows && a.x_pre.cols == a.x.cols),
+      "dense_backward: x_pre is {} x {}, x {} x {}", a.x_pre.rows, a.x_pre.cols, a.x.rows, a.x.cols);
+  const std::int64_t x_tiles = want_x ? tile_count(a.x.rows) : 0;
+  const std::int64_t weight_tiles = tile_count(a.weight.rows);
+  const std::int64_t bias_tiles = (a.grad_y.cols + kBiasCols - 1) / kBiasCols;
+  exec.parallel(std::max(weight_tiles, x_tiles), [&](Team team) {
+    const auto each = [&](std::int64_t tiles, const auto& f) {
+      const Range mine = team.share(tiles);
+      for (std::int64_t tile = mine.begin; tile < mine.end; ++tile) f(tile);
+    };
+    each(x_tiles, [&](std::int64_t tile) { grad_x_tile(a, tile_rows(tile, x_tiles, a.x.rows)); });
+    each(weight_tiles,
+         [&](std::int64_t tile) { grad_weight_tile(a, tile_rows(tile, weight_tiles, a.weight.rows)); });
+    each(bias_tiles, [&](std::int64_t tile) { grad_bias_tile(a, tile); });
+  });
+}
+
+}  // namespace felbo

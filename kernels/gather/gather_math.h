@@ -1,0 +1,22 @@
+// What one pixel becomes, shared by the CPU loops and the CUDA kernels.
+#pragma once
+
+#include "kernels/common/normal.h"
+
+namespace felbo::gather_math {
+
+/// data / divisor, correctly rounded: a reciprocal would move some intensities by one ulp.
+FELBO_HD inline float intensity(float data, float divisor) {
+#if defined(__CUDA_ARCH__)
+  return __fdiv_rn(data, divisor);
+#else
+  return data / divisor;
+#endif
+}
+
+/// 1 or 0; a NaN is kept, so that it reaches the loss.
+FELBO_HD inline float pixel(bool on, float v) { return on ? 1.0f : (v == v ? 0.0f : v); }
+FELBO_HD inline float threshold(float v) { return pixel(v >= 0.5f, v); }
+FELBO_HD inline float draw(float v, std::uint32_t word) { return pixel(uniform_from_word(word) < v, v); }
+
+}  // namespace felbo::gather_math

@@ -1,0 +1,146 @@
+// log p(x|z) and its gradients by plain loops over the formulas of likelihood.h, in the scalar T (double to
+// judge floats, long double to judge the doubles). Beside each result stands its scale: the sum of the
+// magnitudes of the terms that it is made of, by which rounding errors are measured.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+#include <vector>
+
+#include "kernels/likelihood/likelihood.h"
+
+namespace felbo::reference {
+
+template <class T>
+struct LikelihoodInput {
+  std::int64_t data = 0, samples = 1, dimensions = 0;  // B, S, X
+  std::vector<T> x;                                    // (B, X)
+  std::vector<T> output;                               // (B * S, outputs * X)
+  std::vector<T> own;                                  // (own_parameters)
+  T grad_scale = 1;
+};
+
+template <class T>
+struct LikelihoodOutcome {
+  std::vector<T> log_px_given_z, log_px_scale;  // (B * S) nats
+  std::vector<T> grad_output, grad_scale;       // (B * S, outputs * X)
+  std::vector<T> grad_own, grad_own_scale;      // (own_parameters)
+  std::vector<std::int32_t> clamped;            // (B * S)
+};
+
+/// x l - log(1 + e^l), as x log s(l) + (1 - x) log s(-l) with the sigmoid s: both terms have one sign.
+template <class T>
+T bernoulli_log_p(T x, T l) {
+  const auto log_sigmoid = [](T a) {
+    return a < 0 ? a - std::log1p(std::exp(a)) : -std::log1p(std::exp(-a));
+  };
+  return x * log_sigmoid(l) + (1 - x) * log_sigmoid(-l);
+}
+
+/// x - s(l) = x s(-l) - (1 - x) s(l).
+template <class T>
+T bernoulli_grad(T x, T l) {
+  return x / (1 + std::exp(l)) - (1 - x) / (1 + std::exp(-l));
+}
+
+/// The density of N(m, v), its logarithm taken.
+template <class T>
+T gaussian_log_p(T x, T m, T log_var) {
+  return -(std::log(2 * std::numbers::pi_v<T>) + log_var + (x - m) * (x - m) / std::exp(log_var)) / 2;
+}
+
+namespace detail {
+
+/// Which log-variance rules element (r, j), and where the gradient by it goes.
+template <class T>
+struct LogVarOf {
+  T value = 0;
+  T* grad = nullptr;
+  T* scale = nullptr;
+};
+
+template <class T>
+LogVarOf<T> log_var_of(const Likelihood& which, const LikelihoodInput<T>& in, LikelihoodOutcome<T>& out,
+                       std::int64_t r, std::int64_t j) {
+  const std::int64_t second = (2 * r + 1) * in.dimensions + j;
+  switch (which.variance) {
+    case VarianceKind::kUnit:
+      return {};
+    case VarianceKind::kFixed:
+      return {std::log(static_cast<T>(which.fixed_variance))};
+    case VarianceKind::kLearned:
+      return {in.own[0], &out.grad_own[0], &out.grad_own_scale[0]};
+    case VarianceKind::kPerDimension:
+      return {in.own[j], &out.grad_own[j], &out.grad_own_scale[j]};
+    case VarianceKind::kPerElement:
+      return {in.output[second], &out.grad_output[second], &out.grad_scale[second]};
+  }
+  return {};
+}
+
+template <class T>
+void gaussian_element(const Likelihood& which, const LikelihoodInput<T>& in, LikelihoodOutcome<T>& out,
+                      std::int64_t r, std::int64_t j) {
+  const T lo = which.clamp.lo, hi = which.clamp.hi, a = in.grad_scale;
+  const T x = in.x[(r / in.samples) * in.dimensions + j];
+  const std::int64_t first = r * which.outputs() * in.dimensions + j;
+  const T m = in.output[first];
+  const LogVarOf<T> log_var = log_var_of(which, in, out, r, j);
+  const bool bounded = log_var.grad != nullptr;  // a given variance is taken as it is
+  const bool outside = bounded && (log_var.value < lo || log_var.value > hi);
+  const T used = !outside ? log_var.value : (log_var.value < lo ? lo : hi);
+  const T square = (x - m) * (x - m) / std::exp(used);
+  out.log_px_given_z[r] += gaussian_log_p(x, m, used);
+  out.log_px_scale[r] += (std::log(2 * std::numbers::pi_v<T>) + std::abs(used) + square) / 2;
+  out.grad_output[first] = a * (x - m) / std::exp(used);
+  out.grad_scale[first] = std::abs(out.grad_output[first]);
+  if (bounded && !outside) {
+    *log_var.grad += a * (square - 1) / 2;
+    *log_var.scale += std::abs(a) * (square + 1) / 2;
+  }
+  if (outside && which.variance == VarianceKind::kPerElement) ++out.clamped[r];
+}
+
+template <class T>
+void bernoulli_element(const LikelihoodInput<T>& in, LikelihoodOutcome<T>& out, std::int64_t r,
+                       std::int64_t j) {
+  const T x = in.x[(r / in.samples) * in.dimensions + j];
+  const T l = in.output[r * in.dimensions + j];
+  out.log_px_given_z[r] += bernoulli_log_p(x, l);
+  out.log_px_scale[r] += std::abs(bernoulli_log_p(x, l));
+  out.grad_output[r * in.dimensions + j] = in.grad_scale * bernoulli_grad(x, l);
+  out.grad_scale[r * in.dimensions + j] =
+      std::abs(in.grad_scale) * (x / (1 + std::exp(l)) + (1 - x) / (1 + std::exp(-l)));
+}
+
+}  // namespace detail
+
+/// Everything that likelihood() gives out.
+template <class T>
+LikelihoodOutcome<T> likelihood(const Likelihood& which, const LikelihoodInput<T>& in) {
+  const std::int64_t rows = in.data * in.samples;
+  LikelihoodOutcome<T> out;
+  out.log_px_given_z.resize(rows);
+  out.log_px_scale.resize(rows);
+  out.grad_output.resize(in.output.size());
+  out.grad_scale.resize(in.output.size());
+  out.grad_own.resize(in.own.size());
+  out.grad_own_scale.resize(in.own.size());
+  out.clamped.resize(rows);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t j = 0; j < in.dimensions; ++j) {
+      if (which.family == LikelihoodFamily::kBernoulli) {
+        detail::bernoulli_element(in, out, r, j);
+      } else {
+        detail::gaussian_element(which, in, out, r, j);
+      }
+    }
+  }
+  for (const T log_var : in.own) {
+    if (rows > 0 && (log_var < which.clamp.lo || log_var > which.clamp.hi)) ++out.clamped[0];
+  }
+  return out;
+}
+
+}  // namespace felbo::reference

@@ -1,0 +1,642 @@
+#include "kernels/likelihood/likelihood.h"
+
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/likelihood/likelihood_reference.h"
+#include "tests/harness/parity.h"
+
+namespace felbo {
+namespace {
+
+using test::Guarded;
+using test::kEps;
+using test::Parity;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+// Results below the smallest normal number may be flushed to zero.
+constexpr double kTiny = 3e-38;
+
+/// Every p(x|z) there is; bounds of log-variances that the test data cross.
+std::vector<Likelihood> all_likelihoods() {
+  const LogVarClamp clamp{-1.5f, 2.0f};
+  return {likelihood_from_names("bernoulli", "unit", clamp),
+          likelihood_from_names("gaussian", "unit", clamp),
+          likelihood_from_names("gaussian", "fixed:0.3", clamp),
+          likelihood_from_names("gaussian", "learned", clamp),
+          likelihood_from_names("gaussian", "per-dimension", clamp),
+          likelihood_from_names("gaussian", "per-element", clamp)};
+}
+std::string label(const Likelihood& which) {
+  return (which.family == LikelihoodFamily::kBernoulli ? "bernoulli" : "gaussian") + std::string("/") +
+         std::to_string(static_cast<int>(which.variance));
+}
+
+struct Size {
+  std::int64_t data, samples, dimensions;
+};
+/// How the memory lies: gaps between rows, elements by which the first is misaligned.
+struct Layout {
+  std::int64_t gap = 0, offset = 0;
+};
+
+/// Arguments of one call in guarded memory, with inputs from a fixed seed.
+class Problem {
+ public:
+  Problem(const Likelihood& which, Size size, Layout layout = {}, std::uint64_t seed = 1)
+      : which(which),
+        size(size),
+        rows(size.data * size.samples),
+        x(size.data, size.dimensions, layout.gap, layout.offset),
+        output(rows, which.outputs() * size.dimensions, 2 * layout.gap, layout.offset),
+        own(1, which.own_parameters(size.dimensions), 0, layout.offset),
+        log_px(1, rows, 0, layout.offset),
+        grad_own(1, which.own_parameters(size.dimensions), 0, layout.offset),
+        scratch(1, likelihood_scratch(which, rows, size.dimensions), 0, layout.offset),
+        clamped(1, rows) {
+    test::fill_normal(x.matrix(), seed);
+    test::fill_normal(output.matrix(), seed + 1, 1.5f);
+    test::fill_normal(own.matrix(), seed + 2, 0.8f);
+    if (which.family == LikelihoodFamily::kBernoulli) to_unit_interval();
+  }
+
+  LikelihoodArgs args(bool want_gradient = true, float grad_scale = -0.37f) {
+    LikelihoodArgs a;
+    a.x = x.matrix();
+    a.samples = static_cast<int>(size.samples);
+    a.output = output.matrix();
+    a.own = own.vector();
+    a.want_gradient = want_gradient;
+    a.grad_scale = grad_scale;
+    a.log_px_given_z = log_px.vector();
+    a.grad_own = grad_own.vector();
+    a.scratch = scratch.vector();
+    a.clamped = clamped.vector();
+    return a;
+  }
+
+  /// The reference's input, from the memory as it is now.
+  reference::LikelihoodInput<double> input(double grad_scale) {
+    return {size.data,
+            size.samples,
+            size.dimensions,
+            test::to_double(x.matrix()),
+            test::to_double(output.matrix()),
+            test::to_double(own.matrix()),
+            grad_scale};
+  }
+
+  void check_guards(Parity& parity, const std::string& what) const {
+    x.check_guards(parity, what + " x");
+    output.check_guards(parity, what + " output");
+    own.check_guards(parity, what + " own");
+    log_px.check_guards(parity, what + " log_px");
+    grad_own.check_guards(parity, what + " grad_own");
+    scratch.check_guards(parity, what + " scratch");
+    clamped.check_guards(parity, what + " clamped");
+  }
+
+  Likelihood which;
+  Size size;
+  std::int64_t rows;
+  Guarded<float> x, output, own, log_px, grad_own, scratch;
+  Guarded<std::int32_t> clamped;
+
+ private:
+  // Two thirds of zeros and ones, the rest grey.
+  void to_unit_interval() {
+    const View<float, 2> view = x.matrix();
+    for (std::int64_t i = 0; i < view.rows; ++i) {
+      for (std::int64_t j = 0; j < view.cols; ++j) view(i, j) = std::clamp(0.5f + view(i, j), 0.0f, 1.0f);
+    }
+  }
+};
+
+// Where the tolerances come from, in units of kEps, one rounding being 1/2:
+//   an element of log p: exp and log1p within 2 and 3 ulp, up to 5 roundings beside them: 6;
+//   a gradient of the output: exp within 2 ulp, up to 6 roundings: 6;
+//   a sum of n: each of 16 lanes adds up to 64 elements before they go on in double, 4 additions join the
+//   lanes, and the result is rounded once.
+double tolerance_of_sum(std::int64_t n) {
+  return 6 + 0.5 * (static_cast<double>(std::min<std::int64_t>(n, 1024)) / 16 + 4) + 1;
+}
+// A per-dimension gradient adds 32 rows in float.
+double tolerance_of_own(const Likelihood& which, std::int64_t n) {
+  return which.variance == VarianceKind::kPerDimension ? 6 + 0.5 * 32 + 1 : tolerance_of_sum(n) + 1;
+}
+
+std::vector<double> tolerances(const std::vector<double>& scale, double k, double smallest) {
+  std::vector<double> out;
+  for (const double s : scale) out.push_back(k * kEps * s + smallest);
+  return out;
+}
+
+void compare(Parity& parity, const std::string& what, Problem& p,
+             const reference::LikelihoodOutcome<double>& want) {
+  const std::int64_t n = p.size.dimensions;
+  const double own = tolerance_of_own(p.which, n);
+  parity.compare(what + " log_px", View<const float, 1>(p.log_px.vector()), want.log_px_given_z,
+                 tolerances(want.log_px_scale, tolerance_of_sum(n), kTiny * static_cast<double>(n)));
+  parity.compare(what + " grad", p.output.matrix(), want.grad_output, tolerances(want.grad_scale, 6, kTiny));
+  parity.compare(what + " grad_own", View<const float, 1>(p.grad_own.vector()), want.grad_own,
+                 tolerances(want.grad_own_scale, own, kTiny * static_cast<double>(p.rows)));
+  for (std::int64_t r = 0; r < p.rows; ++r) {
+    parity.element(what + " clamped", r, 0, p.clamped.vector()(r), want.clamped[static_cast<std::size_t>(r)],
+                   0.0);
+  }
+  p.check_guards(parity, what);
+}
+
+void expect_parity(const Likelihood& which, Size size, Layout layout, int threads) {
+  const std::string what =
+      fmt::format("{} B {} S {} X {}", label(which), size.data, size.samples, size.dimensions);
+  Problem p(which, size, layout, static_cast<std::uint64_t>(size.dimensions));
+  const LikelihoodArgs args = p.args();
+  const auto want = reference::likelihood(which, p.input(static_cast<double>(args.grad_scale)));
+  likelihood(CpuExec(threads), which, args);
+  Parity parity;
+  compare(parity, what, p, want);
+  FELBO_EXPECT_PARITY(parity);
+}
+
+// --- The reference
+// ---------------------------------------------------------------------------------------------------
+
+// mpmath, 60 digits. Terms of unlike size cancel nowhere in the reference, so each value holds to 1e-14 of
+// itself.
+void expect_near_relative(double got, double want) {
+  EXPECT_LE(std::abs(got - want), 1e-14 * std::abs(want)) << want;
+}
+
+TEST(LikelihoodReference, BernoulliGoldenValues) {
+  const double golden[][4] = {
+      // x, logit, log p, d log p / d logit
+      {0, 0, -0.6931471805599453094172321, -0.5},
+      {1, 0, -0.6931471805599453094172321, 0.5},
+      {1, 2.5, -0.07888973429254962334404392, 0.07585818002124355119330618},
+      {0, 2.5, -2.578889734292549623344044, -0.9241418199787564488066938},
+      {1, -2.5, -2.578889734292549623344044, 0.9241418199787564488066938},
+      {0.25, 1.5, -1.326413277982752409499483, -0.5675744761936436596072172},
+      {0.75, -3.25, -2.475541371687783128561209, 0.7126731126558705398022858},
+      {1, 40, -4.248354255291588986e-18, 4.248354255291588977e-18},
+      {0, 40, -40.00000000000000000424835, -0.9999999999999999957516457},
+      {0, -40, -4.248354255291588986e-18, -4.248354255291588977e-18},
+      {1, 1e4, 0, 0},
+      {0, 1e4, -1e4, -1},
+      {1, -1e4, -1e4, 1},
+      {0.5, -1e4, -5e3, 0.5},
+  };
+  for (const auto& g : golden) {
+    expect_near_relative(reference::bernoulli_log_p(g[0], g[1]), g[2]);
+    expect_near_relative(reference::bernoulli_grad(g[0], g[1]), g[3]);
+  }
+}
+
+TEST(LikelihoodReference, GaussianGoldenValues) {
+  const double golden[][6] = {
+      // x, mean, log_var, log p, d / d mean, d / d log_var
+      {0, 0, 0, -0.9189385332046727417803297, 0, -0.5},
+      {1, 0.25, 0, -1.20018853320467274178033, 0.75, -0.21875},
+      {0.5, -1.5, -2, -14.69705073106597319624118, 14.77811219786130045446085, 14.27811219786130045446085},
+      {0.125, 0.25, 3, -2.419327494676296678834856, -0.006223383545982992872417802,
+       -0.4996110385283760629454739},
+      {3, -4, -20, -11886547278.45880034344779, 3396156367.868531945783748, 11886547287.03986181024312},
+      {1e6, -1e6, 20, -4133.226183410320328673661, 0.004122307244877115655931881, 4121.807244877115655931881},
+      {1e15, 0, 20, -1030576811219278913993.889, 2061153.62243855782796594, 1030576811219278913982.47},
+      {0.5, 0.5, -20, 9.08106146679532725821967, 0, -0.5},
+  };
+  const Likelihood which = likelihood_from_names("gaussian", "per-element", {-20, 20});
+  for (const auto& g : golden) {
+    const auto out = reference::likelihood<double>(which, {1, 1, 1, {g[0]}, {g[1], g[2]}, {}, 1.0});
+    expect_near_relative(out.log_px_given_z[0], g[3]);
+    expect_near_relative(out.grad_output[0], g[4]);
+    expect_near_relative(out.grad_output[1], g[5]);
+  }
+}
+
+/// Sum over the rows of log p, the function that all gradients are of.
+long double total(const Likelihood& which, const reference::LikelihoodInput<long double>& in) {
+  long double sum = 0;
+  for (const long double row : reference::likelihood(which, in).log_px_given_z) sum += row;
+  return sum;
+}
+
+// Central differences in long double: the cut-off error is h^2 times a third derivative of about the
+// function's own size, the rounding error 2^-64 / h of it; 1e-9 of the sum of the terms leaves room for both.
+TEST(LikelihoodReference, GradientsAreDerivatives) {
+  for (const Likelihood& which : all_likelihoods()) {
+    Problem p(which, {3, 2, 5});
+    const auto in = p.input(1.0);
+    reference::LikelihoodInput<long double> point{in.data,
+                                                  in.samples,
+                                                  in.dimensions,
+                                                  {in.x.begin(), in.x.end()},
+                                                  {in.output.begin(), in.output.end()},
+                                                  {in.own.begin(), in.own.end()},
+                                                  1.0L};
+    const auto out = reference::likelihood(which, point);
+    long double scale = 0;
+    for (const long double s : out.log_px_scale) scale += s;
+    const auto check = [&](std::vector<long double>& at, const std::vector<long double>& gradient) {
+      for (std::size_t i = 0; i < at.size(); ++i) {
+        const long double h = 1e-6L, kept = at[i];
+        at[i] = kept + h;
+        const long double above = total(which, point);
+        at[i] = kept - h;
+        const long double below = total(which, point);
+        at[i] = kept;
+        EXPECT_LE(std::abs((above - below) / (2 * h) - gradient[i]), 1e-9L * scale)
+            << label(which) << " " << i;
+      }
+    };
+    check(point.output, out.grad_output);
+    check(point.own, out.grad_own);
+  }
+}
+
+// --- The fast path against the reference
+// -----------------------------------------------------------------------------
+
+TEST(Likelihood, MatchesTheReferenceForEveryWidth) {
+  for (const Likelihood& which : all_likelihoods()) {
+    for (const std::int64_t cols : {1,   2,   15,  16,  17,  31,  32,   33,   127,  128, 129,
+                                    255, 256, 257, 783, 784, 785, 1023, 1024, 1025, 2049}) {
+      expect_parity(which, {3, 1, cols}, {cols % 3, cols % 2}, 1);
+      expect_parity(which, {2, 3, cols}, {cols % 5, cols % 4}, 2);
+    }
+  }
+}
+
+TEST(Likelihood, MatchesTheReferenceForEveryHeight) {
+  for (const Likelihood& which : all_likelihoods()) {
+    for (const std::int64_t data : {1, 2, 31, 32, 33, 64, 65, 127, 257}) {
+      expect_parity(which, {data, 1, 37}, {}, 2);
+      expect_parity(which, {data, 2, 20}, {1, 3}, 3);
+    }
+  }
+}
+
+// Long rows keep the error bound of short ones.
+TEST(Likelihood, MatchesTheReferenceForLongRows) {
+  for (const Likelihood& which : all_likelihoods()) expect_parity(which, {2, 1, 70001}, {}, 2);
+}
+
+// --- What does not depend on what
+// ------------------------------------------------------------------------------------
+
+TEST(Likelihood, BitsDoNotDependOnThreads) {
+  for (const Likelihood& which : all_likelihoods()) {
+    Problem one(which, {301, 1, 401});
+    likelihood(CpuExec(1), which, one.args());
+    for (const int threads : {2, 3, 7}) {
+      Problem many(which, {301, 1, 401});
+      likelihood(CpuExec(threads), which, many.args());
+      EXPECT_TRUE(test::same_bits(many.log_px.matrix(), one.log_px.matrix()))
+          << label(which) << " " << threads;
+      EXPECT_TRUE(test::same_bits(many.output.matrix(), one.output.matrix()))
+          << label(which) << " " << threads;
+      EXPECT_TRUE(test::same_bits(many.grad_own.matrix(), one.grad_own.matrix()))
+          << label(which) << " " << threads;
+    }
+  }
+}
+
+TEST(Likelihood, RowsDoNotDependOnTheBatch) {
+  for (const Likelihood& which : all_likelihoods()) {
+    Problem all(which, {6, 3, 101}), some(which, {6, 3, 101});
+    likelihood(CpuExec(2), which, all.args());
+    LikelihoodArgs args = some.args();
+    args.x = args.x.row_slice(2, 2);
+    args.output = args.output.row_slice(6, 6);
+    args.log_px_given_z = args.log_px_given_z.slice(6, 6);
+    args.clamped = args.clamped.slice(6, 6);
+    likelihood(CpuExec(2), which, args);
+    EXPECT_TRUE(test::same_bits(args.output, all.output.matrix().row_slice(6, 6))) << label(which);
+    EXPECT_TRUE(test::same_bits(some.log_px.matrix().col_slice(6, 6), all.log_px.matrix().col_slice(6, 6)))
+        << label(which);
+  }
+}
+
+TEST(Likelihood, WithoutGradientTheOutputStays) {
+  for (const Likelihood& which : all_likelihoods()) {
+    Problem with(which, {35, 2, 67}), without(which, {35, 2, 67}), before(which, {35, 2, 67});
+    likelihood(CpuExec(2), which, with.args(true));
+    LikelihoodArgs args = without.args(false);
+    args.grad_own = {};
+    likelihood(CpuExec(2), which, args);
+    EXPECT_TRUE(test::same_bits(without.output.matrix(), before.output.matrix())) << label(which);
+    EXPECT_TRUE(test::same_bits(without.grad_own.matrix(), before.grad_own.matrix())) << label(which);
+    EXPECT_TRUE(test::same_bits(without.log_px.matrix(), with.log_px.matrix())) << label(which);
+    for (std::int64_t r = 0; r < with.rows; ++r) {
+      EXPECT_EQ(without.clamped.vector()(r), with.clamped.vector()(r)) << label(which);
+    }
+  }
+}
+
+// --- Extremes
+// --------------------------------------------------------------------------------------------------------
+
+/// One element through the op.
+struct OneElement {
+  float log_px;
+  std::vector<float> grad;
+  float grad_own = 0.0f;
+  std::int32_t clamped = 0;
+};
+OneElement evaluate(const Likelihood& which, float x, std::vector<float> output, float own = 0.0f) {
+  OneElement out{0.0f, output};
+  const std::int64_t n = static_cast<std::int64_t>(output.size());
+  const std::int64_t owned = which.own_parameters(1);
+  std::vector<float> scratch(8);
+  LikelihoodArgs args;
+  args.x = {&x, 1, 1};
+  args.output = {out.grad.data(), 1, n};
+  args.own = {&own, owned};
+  args.log_px_given_z = {&out.log_px, 1};
+  args.grad_own = {&out.grad_own, owned};
+  args.scratch = {scratch.data(), 8};
+  args.clamped = {&out.clamped, 1};
+  likelihood(CpuExec(1), which, args);
+  return out;
+}
+
+TEST(Likelihood, BernoulliIsFiniteForEveryFiniteLogit) {
+  const Likelihood which = likelihood_from_names("bernoulli", "unit", {});
+  struct Exact {
+    float x, logit, log_px, grad;
+  };
+  for (const Exact& e : {Exact{1, 1e4f, 0, 0},
+                         {0, 1e4f, -1e4f, -1},
+                         {1, -1e4f, -1e4f, 1},
+                         {0, -1e4f, 0, 0},
+                         {0.5f, 1e4f, -5e3f, -0.5f},
+                         {0.5f, -1e4f, -5e3f, 0.5f},
+                         {1, 88, 0, 0},
+                         {0, 88, -88, -1},
+                         {1, -88, -88, 1},
+                         {0, -88, 0, 0},
+                         {1, 3e38f, 0, 0},
+                         {0, 3e38f, -3e38f, -1},
+                         {1, -3e38f, -3e38f, 1},
+                         {0, -3e38f, 0, 0}}) {
+    const OneElement got = evaluate(which, e.x, {e.logit});
+    EXPECT_NEAR(got.log_px, e.log_px, kTiny) << e.x << " " << e.logit;
+    EXPECT_NEAR(got.grad[0], e.grad, kTiny) << e.x << " " << e.logit;
+  }
+}
+
+// The log-probability of a pixel that is nearly certain keeps its relative accuracy, and so does its
+// gradient.
+TEST(Likelihood, BernoulliDoesNotCancelNearCertainty) {
+  const Likelihood which = likelihood_from_names("bernoulli", "unit", {});
+  Parity parity;
+  for (float logit = 0.0f; logit < 87.0f; logit += 0.37f) {
+    for (const float x : {0.0f, 1.0f}) {
+      const OneElement got = evaluate(which, x, {x == 1.0f ? logit : -logit});
+      const double want = reference::bernoulli_log_p(1.0, static_cast<double>(logit));
+      const double grad = reference::bernoulli_grad(1.0, static_cast<double>(logit)) * (x == 1.0f ? 1 : -1);
+      parity.element("log_px", static_cast<int>(x), 0, got.log_px, want, 6 * kEps * std::abs(want) + kTiny);
+      parity.element("grad", static_cast<int>(x), 0, got.grad[0], grad, 6 * kEps * std::abs(grad) + kTiny);
+    }
+  }
+  FELBO_EXPECT_PARITY(parity);
+}
+
+// Inputs of every size; where the true value leaves the range of float, so does the result.
+TEST(Likelihood, GaussianKeepsUpWithHugeDifferences) {
+  Parity parity;
+  for (const char* variance :
+       {"unit", "fixed:1e-30", "fixed:1e30", "learned", "per-dimension", "per-element"}) {
+    const Likelihood which = likelihood_from_names("gaussian", variance, {-20, 20});
+    for (const float x : {0.0f, 1e-20f, 1.0f, 1e4f, 1e10f, -1e15f, 1e19f, 3e20f, 1e22f}) {
+      for (const float log_var : {-20.0f, -0.5f, 0.0f, 20.0f}) {
+        std::vector<float> output{0.25f};
+        if (which.outputs() == 2) output.push_back(log_var);
+        const std::int64_t owned = which.own_parameters(1);
+        const auto want = reference::likelihood<double>(
+            which, {1,
+                    1,
+                    1,
+                    {x},
+                    {output.begin(), output.end()},
+                    std::vector<double>(static_cast<std::size_t>(owned), log_var),
+                    1.0});
+        const OneElement got = evaluate(which, x, output, log_var);
+        if (std::abs(want.log_px_given_z[0]) > 3.4e38) {
+          EXPECT_EQ(got.log_px, -std::numeric_limits<float>::infinity())
+              << variance << " " << x << " " << log_var;
+          continue;
+        }
+        parity.element(variance, 0, 0, got.log_px, want.log_px_given_z[0], 7 * kEps * want.log_px_scale[0]);
+        parity.element(variance, 0, 1, got.grad[0], want.grad_output[0], 6 * kEps * want.grad_scale[0]);
+        if (owned == 1)
+          parity.element(variance, 0, 2, got.grad_own, want.grad_own[0], 7 * kEps * want.grad_own_scale[0]);
+      }
+    }
+  }
+  FELBO_EXPECT_PARITY(parity);
+}
+
+// At a bound the gradient flows and nothing is counted; beyond it the value is the bound's and the gradient
+// is zero.
+TEST(Likelihood, ClampsForwardAndBackwardTogether) {
+  const LogVarClamp clamp{-3.0f, 4.0f};
+  for (const char* variance : {"learned", "per-dimension", "per-element"}) {
+    const Likelihood which = likelihood_from_names("gaussian", variance, clamp);
+    const auto at = [&](float log_var) {
+      return which.outputs() == 2 ? evaluate(which, 0.5f, {0.1f, log_var})
+                                  : evaluate(which, 0.5f, {0.1f}, log_var);
+    };
+    const auto grad = [&](const OneElement& e) { return which.outputs() == 2 ? e.grad[1] : e.grad_own; };
+    for (const float bound : {clamp.lo, clamp.hi}) {
+      const OneElement inside = at(bound);
+      EXPECT_EQ(inside.clamped, 0) << variance;
+      EXPECT_NE(grad(inside), 0.0f) << variance;
+      for (const float beyond : {std::nextafter(bound, 2 * bound), 10 * bound, 1e30f * bound}) {
+        const OneElement outside = at(beyond);
+        EXPECT_EQ(outside.clamped, 1) << variance << " " << beyond;
+        EXPECT_EQ(grad(outside), 0.0f) << variance << " " << beyond;
+        EXPECT_EQ(outside.log_px, inside.log_px) << variance << " " << beyond;
+        EXPECT_EQ(outside.grad[0], inside.grad[0]) << variance << " " << beyond;
+      }
+    }
+  }
+}
+
+// The family's own log-variances are counted once a call, in row 0, however many rows use them.
+TEST(Likelihood, CountsOwnClampsOnce) {
+  for (const auto& [variance, count] : {std::pair{"learned", 1}, std::pair{"per-dimension", 7}}) {
+    const Likelihood which = likelihood_from_names("gaussian", variance, {-3.0f, 4.0f});
+    Problem p(which, {5, 2, 7});
+    for (std::int64_t i = 0; i < p.own.vector().size; ++i) p.own.vector()(i) = i % 2 == 0 ? 5.0f : -4.0f;
+    likelihood(CpuExec(2), which, p.args());
+    EXPECT_EQ(p.clamped.vector()(0), count);
+    for (std::int64_t r = 1; r < p.rows; ++r) EXPECT_EQ(p.clamped.vector()(r), 0);
+    for (const float g : p.grad_own.vector()) EXPECT_EQ(g, 0.0f);
+  }
+}
+
+TEST(Likelihood, NanReachesTheRowThatHoldsIt) {
+  for (const Likelihood& which : all_likelihoods()) {
+    for (std::int64_t column = 0; column < which.outputs() * 35; column += 17) {
+      Problem p(which, {4, 1, 35});
+      p.output.matrix()(2, column) = kNan;
+      likelihood(CpuExec(2), which, p.args());
+      for (std::int64_t r = 0; r < 4; ++r)
+        EXPECT_EQ(std::isnan(p.log_px.vector()(r)), r == 2) << label(which);
+      EXPECT_TRUE(std::isnan(p.output.matrix()(2, column))) << label(which);
+      if (which.variance == VarianceKind::kLearned) {
+        EXPECT_TRUE(std::isnan(p.grad_own.vector()(0)));
+      }
+    }
+    Problem p(which, {4, 2, 35});
+    p.x.matrix()(1, 34) = kNan;
+    likelihood(CpuExec(2), which, p.args());
+    for (std::int64_t r = 0; r < 8; ++r)
+      EXPECT_EQ(std::isnan(p.log_px.vector()(r)), r / 2 == 1) << label(which);
+  }
+}
+
+TEST(Likelihood, NanInOwnParametersReachesEveryRow) {
+  for (const char* variance : {"learned", "per-dimension"}) {
+    const Likelihood which = likelihood_from_names("gaussian", variance, {});
+    Problem p(which, {4, 1, 35});
+    p.own.vector()(p.own.vector().size - 1) = kNan;
+    likelihood(CpuExec(2), which, p.args());
+    for (const float v : p.log_px.vector()) EXPECT_TRUE(std::isnan(v)) << variance;
+    EXPECT_TRUE(std::isnan(p.grad_own.vector()(p.own.vector().size - 1))) << variance;
+  }
+}
+
+TEST(Likelihood, NoRowsGiveNoGradient) {
+  for (const Likelihood& which : all_likelihoods()) {
+    Problem p(which, {0, 2, 9});
+    likelihood(CpuExec(2), which, p.args());
+    for (const float g : p.grad_own.vector()) EXPECT_EQ(g, 0.0f) << label(which);
+  }
+}
+
+// --- The mean
+// --------------------------------------------------------------------------------------------------------
+
+TEST(LikelihoodMean, IsTheProbabilityOrTheMean) {
+  for (const Likelihood& which : all_likelihoods()) {
+    for (const std::int64_t cols : {1, 31, 128, 785}) {
+      Problem p(which, {5, 1, cols}, {2, 1});
+      Guarded<float> mean(5, cols, 3, 1);
+      likelihood_mean(CpuExec(2), which, p.output.matrix(), mean.matrix());
+      const auto first = test::to_double(p.output.matrix().col_slice(0, cols));
+      std::vector<double> want, tolerance;
+      for (const double output : first) {
+        const bool bernoulli = which.family == LikelihoodFamily::kBernoulli;
+        want.push_back(bernoulli ? 1 / (1 + std::exp(-output)) : output);
+        tolerance.push_back(bernoulli ? 4 * kEps * want.back() : 0.0);  // math::sigmoid: 4 ulp
+      }
+      Parity parity;
+      parity.compare(label(which), mean.matrix(), want, tolerance);
+      mean.check_guards(parity, "mean");
+      FELBO_EXPECT_PARITY(parity);
+    }
+  }
+}
+
+// --- Bad requests
+// ----------------------------------------------------------------------------------------------------
+
+void expect_refused(const std::function<void()>& call, const std::string& part) {
+  try {
+    call();
+    FAIL() << "nothing was thrown; expected: " << part;
+  } catch (const std::invalid_argument& error) {
+    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
+TEST(Likelihood, RefusesShapesThatDisagree) {
+  const Likelihood which = likelihood_from_names("gaussian", "per-dimension", {});
+  const auto refused = [&](const std::function<void(LikelihoodArgs&)>& spoil, const std::string& part) {
+    Problem p(which, {3, 2, 10});
+    LikelihoodArgs args = p.args();
+    spoil(args);
+    expect_refused([&] { likelihood(CpuExec(1), which, args); }, part);
+    EXPECT_TRUE(test::same_bits(p.output.matrix(), Problem(which, {3, 2, 10}).output.matrix())) << part;
+  };
+  refused([](auto& a) { a.x.cols = 0; }, "x has no columns");
+  refused([](auto& a) { a.samples = 0; }, "samples must be at least 1, got 0");
+  refused([](auto& a) { a.samples = 3; }, "output must be 9 x 10 (3 x 3 rows of 1 x 10 numbers), got 6 x 10");
+  refused([](auto& a) { a.output.cols = 9; }, "output must be 6 x 10");
+  refused([](auto& a) { a.x.rows = 4; }, "output must be 8 x 10");
+  refused([](auto& a) { a.log_px_given_z.size = 3; }, "log_px_given_z must have 6 elements, got 3");
+  refused([](auto& a) { a.clamped.size = 0; }, "clamped must have 6 elements, got 0");
+  refused([](auto& a) { a.own.size = 1; }, "own must have 10 elements, got 1");
+  refused([](auto& a) { a.grad_own.size = 0; }, "grad_own must have 10 elements, got 0");
+  refused([](auto& a) { a.scratch.size -= 1; }, "scratch must have at least 20 elements, got 19");
+  expect_refused(
+      [] {
+        Guarded<float> output(2, 6), mean(2, 6);
+        likelihood_mean(CpuExec(1), likelihood_from_names("gaussian", "per-element", {}), output.matrix(),
+                        mean.matrix());
+      },
+      "output must be 2 x 12 for a mean of 2 x 6, got 2 x 6");
+  expect_refused([] { likelihood_mean(CpuExec(1), Likelihood{}, View<const float, 2>(), View<float, 2>()); },
+                 "mean has no columns");
+}
+
+TEST(LikelihoodNames, GiveEachForm) {
+  const LogVarClamp clamp{-5.0f, 6.0f};
+  const Likelihood bernoulli = likelihood_from_names("bernoulli", "learned", clamp);
+  EXPECT_EQ(bernoulli.family, LikelihoodFamily::kBernoulli);
+  EXPECT_EQ(bernoulli.outputs(), 1);
+  EXPECT_EQ(bernoulli.own_parameters(784), 0);
+  EXPECT_EQ(likelihood_scratch(bernoulli, 128, 784), 0);
+  struct Form {
+    const char* name;
+    VarianceKind kind;
+    int outputs;
+    std::int64_t own;
+  };
+  for (const Form& f :
+       {Form{"unit", VarianceKind::kUnit, 1, 0}, Form{"fixed:2.5e-1", VarianceKind::kFixed, 1, 0},
+        Form{"learned", VarianceKind::kLearned, 1, 1},
+        Form{"per-dimension", VarianceKind::kPerDimension, 1, 784},
+        Form{"per-element", VarianceKind::kPerElement, 2, 0}}) {
+    const Likelihood which = likelihood_from_names("gaussian", f.name, clamp);
+    EXPECT_EQ(which.family, LikelihoodFamily::kGaussian);
+    EXPECT_EQ(which.variance, f.kind) << f.name;
+    EXPECT_EQ(which.outputs(), f.outputs) << f.name;
+    EXPECT_EQ(which.own_parameters(784), f.own) << f.name;
+    EXPECT_EQ(which.clamp.lo, -5.0f);
+    EXPECT_EQ(which.clamp.hi, 6.0f);
+  }
+  EXPECT_EQ(likelihood_from_names("gaussian", "fixed:2.5e-1", clamp).fixed_variance, 0.25f);
+}
+
+TEST(LikelihoodNames, RefuseWhatTheyDoNotKnow) {
+  const auto refused = [](const char* name, const char* variance, LogVarClamp clamp,
+                          const std::string& part) {
+    expect_refused([&] { likelihood_from_names(name, variance, clamp); }, part);
+  };
+  refused("bernouli", "unit", {}, "likelihood \"bernouli\" is not known; give bernoulli or gaussian");
+  refused("gaussian", "fixed", {}, "give unit, fixed:V, learned, per-dimension or per-element");
+  refused("bernoulli", "unti", {}, "variance \"unti\" is not known");
+  for (const char* number : {"fixed:", "fixed:x", "fixed:1x", "fixed: 1", "fixed:1e99"}) {
+    refused("gaussian", number, {}, "is not a number that a float holds");
+  }
+  for (const char* number : {"fixed:0", "fixed:-1", "fixed:nan", "fixed:inf", "fixed:1e-36", "fixed:1e36"}) {
+    refused("gaussian", number, {}, "a fixed variance must be above 0, with a logarithm in [-80, 80]");
+  }
+  for (const LogVarClamp& clamp : {LogVarClamp{1, -1}, {kNan, 1}, {-1, kNan}, {-81, 0}, {0, 81}}) {
+    refused("gaussian", "learned", clamp,
+            "the bounds of log-variances must lie in [-80, 80] in rising order");
+  }
+}
+
+}  // namespace
+}  // namespace felbo

@@ -1,0 +1,50 @@
+// From the terms of each row to the objective, in nats.
+//
+//   elbo_b = mean_s log p(x_b | z_bs) - KL_b                          (Kingma and Welling 2014, equation 7)
+//   log p(x_b) >= log mean_s w_bs,  log w_bs = log p(x|z) + log p(z) - log q(z|x)
+//                                                    (Burda, Grosse and Salakhutdinov, ICLR 2016, equation 8)
+//
+// Both are summed over dimensions, a value a datum; nothing is averaged over pixels. beta scales the KL in
+// the training loss only (Higgins et al. 2017): elbo_b here is always the ELBO itself.
+#pragma once
+
+#include "host/exec/cpu_exec.h"
+#include "kernels/common/view.h"
+
+namespace felbo {
+
+struct ElboArgs {
+  View<const float, 1> log_px_given_z;  // (B * S), sample s of datum b at b * S + s
+  View<const float, 1> kl;              // (B)
+  int samples = 1;                      // S
+  View<float, 1> elbo;                  // (B)
+  View<double, 1> totals;               // (3) sums over the batch, added in the order of the rows:
+                                        //     mean_s log p(x|z), KL, ELBO; adds to what stands there
+};
+
+/// Throws std::invalid_argument if shapes disagree.
+void elbo(const CpuExec& exec, const ElboArgs& args);
+
+/// Running log-mean-exp of the importance weights of B data: constant memory for any number of samples. Per
+/// datum the largest log-weight so far and the sum of exp(log_w - max), in double.
+struct LogMeanExpArgs {
+  View<const float, 1> log_px_given_z;  // (B * S)
+  View<const float, 1> log_pz;          // (B * S)
+  View<const float, 1> log_qz_given_x;  // (B * S)
+  int samples = 1;                      // S
+  View<double, 1> max;                  // (B) in and out; -infinity before the first call
+  View<double, 1> sum;                  // (B) in and out; 0 before the first call
+};
+
+/// Adds S more samples a datum. The result does not depend on how samples are split over calls beyond
+/// rounding: it is within (2 + log(samples) / 2) 2^-23 nats of the exact one for the given floats. A weight
+/// of 0
+/// (-infinity) is fine; +infinity stays +infinity, and a NaN makes the result of its datum NaN.
+/// Throws std::invalid_argument if shapes disagree.
+void log_mean_exp_update(const CpuExec& exec, const LogMeanExpArgs& args);
+
+/// log of the mean of the weights seen so far: max + log(sum / samples), nats. `samples` counts all calls;
+/// throws std::invalid_argument if it is not positive.
+double log_mean_exp_value(double max, double sum, std::int64_t samples);
+
+}  // namespace felbo

@@ -1,0 +1,66 @@
+// The reparameterised sample of a diagonal Gaussian posterior q(z|x) = N(mu, diag exp(log_var)) and its KL
+// divergence from the prior N(0, I), forward and backward (Kingma and Welling, "Auto-encoding variational
+// Bayes", ICLR 2014, section 2.4 and appendix B):
+//
+//   z = mu + exp(log_var / 2) eps,   eps ~ N(0, I)
+//   KL(q || p) = 1/2 sum_d (mu_d^2 + exp(log_var_d) - log_var_d - 1)          [nats, summed over Z]
+//
+// eps is a function of (seed, step, datum, sample, d): it is made in registers forward, made again backward,
+// and never stored. log_var is clamped to [clamp.lo, clamp.hi] before use; beyond the bounds its gradient is
+// zero, as the derivative of the clamp is, and each clamped element is counted.
+//
+// Rows of z: sample s of datum b is row b * S + s.
+#pragma once
+
+#include "host/exec/cpu_exec.h"
+#include "kernels/common/noise_stream.h"
+#include "kernels/common/view.h"
+
+namespace felbo {
+
+/// Bounds of every log-variance that a network gives out.
+struct LogVarClamp {
+  float lo = -20.0f;
+  float hi = 20.0f;
+};
+
+struct ReparameterizeArgs {
+  View<const float, 2> mu;       // (B, Z)
+  View<const float, 2> log_var;  // (B, Z)
+  LogVarClamp clamp;
+  NoiseStream noise;
+  View<const std::uint32_t, 1> datum;  // (B) global index of each row's datum: names its noise
+  std::uint32_t first_sample = 0;      // index of the first of the S samples
+  int samples = 1;                     // S
+  View<float, 2> z;                    // (B * S, Z)
+  View<float, 1> kl;                   // (B) nats, summed over Z
+  View<std::int32_t, 1> clamped;       // (B) how many of the row's log_var were out of bounds
+  View<float, 1> log_pz;               // (B * S) log N(z; 0, I), nats; may be empty
+  View<float, 1> log_qz_given_x;       // (B * S) log N(z; mu, exp log_var), nats; may be empty
+};
+
+/// Forward. Throws std::invalid_argument if shapes disagree.
+void reparameterize(const CpuExec& exec, const ReparameterizeArgs& args);
+
+struct ReparameterizeGradArgs {
+  View<const float, 2> mu;       // (B, Z)
+  View<const float, 2> log_var;  // (B, Z)
+  LogVarClamp clamp;
+  NoiseStream noise;                   // the forward's
+  View<const std::uint32_t, 1> datum;  // (B)
+  std::uint32_t first_sample = 0;
+  int samples = 1;              // S
+  View<const float, 2> grad_z;  // (B * S, Z) gradient of the loss
+  float kl_scale = 1.0f;        // the loss holds kl_scale * sum_b KL_b: beta / B for a mean over the batch
+  View<float, 2> grad_mu;       // (B, Z)
+  View<float, 2> grad_log_var;  // (B, Z)
+};
+
+/// Backward:
+///   grad_mu      = sum_s grad_z + kl_scale mu
+///   grad_log_var = sum_s grad_z eps exp(log_var / 2) / 2 + kl_scale (exp(log_var) - 1) / 2,  zero where
+///   clamped.
+/// Throws std::invalid_argument if shapes disagree.
+void reparameterize_backward(const CpuExec& exec, const ReparameterizeGradArgs& args);
+
+}  // namespace felbo

@@ -1,0 +1,143 @@
+#include <algorithm>
+
+#include "kernels/common/check.h"
+#include "kernels/common/lanes.h"
+#include "kernels/noise/noise.h"
+#include "kernels/reparameterize/reparameterize.h"
+#include "kernels/reparameterize/reparameterize_math.h"
+
+namespace felbo {
+namespace {
+
+namespace rm = reparameterize_math;
+
+constexpr std::int64_t kSpan =
+    256;  // columns of noise made at a time: 16 rows of them stay in the first-level cache
+
+/// Calls f(row, first column, columns, eps) for all rows [begin, end) of z and all columns in pieces of
+/// kSpan; the pieces of a row come in order, and so do the rows of a datum.
+template <class F>
+void for_each_noise(const NoiseStream& stream, View<const std::uint32_t, 1> datum, std::uint32_t first_sample,
+                    int samples, std::int64_t begin, std::int64_t end, std::int64_t cols, const F& f) {
+  alignas(64) float eps[kNormalTileRows * kSpan];
+  for (std::int64_t first = begin; first < end; first += kNormalTileRows) {
+    const int rows = static_cast<int>(std::min<std::int64_t>(kNormalTileRows, end - first));
+    std::uint32_t datum_of[kNormalTileRows], sample_of[kNormalTileRows];
+    for (int r = 0; r < rows; ++r) {
+      datum_of[r] = datum((first + r) / samples);
+      sample_of[r] = first_sample + static_cast<std::uint32_t>((first + r) % samples);
+    }
+    for (std::int64_t col = 0; col < cols; col += kSpan) {
+      const std::int64_t n = std::min(kSpan, cols - col);
+      normal_tile(stream, datum_of, sample_of, rows, static_cast<std::uint32_t>(col / 4), n, eps, kSpan);
+      for (int r = 0; r < rows; ++r) f(first + r, col, n, eps + r * kSpan);
+    }
+  }
+}
+
+void kl_row(const ReparameterizeArgs& a, std::int64_t b) {
+  const float* mu = a.mu.row(b);
+  const float* log_var = a.log_var.row(b);
+  const std::int64_t cols = a.mu.cols;
+  const LogVarClamp bounds = a.clamp;
+  a.kl(b) = static_cast<float>(
+      lane_sum(cols, [&](std::int64_t d) { return rm::kl(mu[d], rm::clamp(log_var[d], bounds)); }));
+  std::int32_t clamped = 0;
+  for (std::int64_t d = 0; d < cols; ++d) clamped += rm::is_clamped(log_var[d], bounds);
+  a.clamped(b) = clamped;
+}
+
+void sample_row(const ReparameterizeArgs& a, std::int64_t row, std::int64_t col, std::int64_t n,
+                const float* eps) {
+  const std::int64_t b = row / a.samples;
+  const float* mu = a.mu.row(b) + col;
+  const float* log_var = a.log_var.row(b) + col;
+  float* __restrict z = a.z.row(row) + col;
+  const LogVarClamp bounds = a.clamp;
+  for (std::int64_t d = 0; d < n; ++d)
+    z[d] = math::fma(rm::sigma(rm::clamp(log_var[d], bounds)), eps[d], mu[d]);
+  if (a.log_pz.empty()) return;
+  // Pieces of a row are added in order; the first one starts the sum.
+  const double log_pz = lane_sum(n, [&](std::int64_t d) { return rm::log_pz(z[d]); });
+  const double log_qz =
+      lane_sum(n, [&](std::int64_t d) { return rm::log_qz(eps[d], rm::clamp(log_var[d], bounds)); });
+  a.log_pz(row) = static_cast<float>(col == 0 ? log_pz : a.log_pz(row) + log_pz);
+  a.log_qz_given_x(row) = static_cast<float>(col == 0 ? log_qz : a.log_qz_given_x(row) + log_qz);
+}
+
+void gradient_row(const ReparameterizeGradArgs& a, std::int64_t row, std::int64_t col, std::int64_t n,
+                  const float* eps) {
+  const std::int64_t b = row / a.samples;
+  const bool first = row % a.samples == 0;
+  const bool last = row % a.samples == a.samples - 1;
+  const float* mu = a.mu.row(b) + col;
+  const float* log_var = a.log_var.row(b) + col;
+  const float* grad_z = a.grad_z.row(row) + col;
+  float* __restrict grad_mu = a.grad_mu.row(b) + col;
+  float* __restrict grad_log_var = a.grad_log_var.row(b) + col;
+  for (std::int64_t d = 0; d < n; ++d) {
+    grad_mu[d] = grad_z[d] + (first ? a.kl_scale * mu[d] : grad_mu[d]);
+    grad_log_var[d] = math::fma(grad_z[d], eps[d], first ? 0.0f : grad_log_var[d]);
+  }
+  if (!last) return;
+  for (std::int64_t d = 0; d < n; ++d) {
+    grad_log_var[d] = rm::grad_log_var(grad_log_var[d], log_var[d], a.kl_scale, a.clamp);
+  }
+}
+
+template <class Args>
+void check_shapes(const Args& a, View<const float, 2> z, const char* name) {
+  const std::int64_t batch = a.mu.rows, latent = a.mu.cols;
+  FELBO_CHECK(a.samples >= 1 &&
+                  std::uint64_t{a.first_sample} + static_cast<std::uint64_t>(a.samples) <= kMaxNoiseSamples,
+              "{}: samples {} ... {} are not between 0 and {}", name, a.first_sample,
+              std::int64_t{a.first_sample} + a.samples - 1, kMaxNoiseSamples - 1);
+  FELBO_CHECK(a.log_var.rows == batch && a.log_var.cols == latent, "{}: mu is {} x {}, log_var {} x {}", name,
+              batch, latent, a.log_var.rows, a.log_var.cols);
+  FELBO_CHECK(a.datum.size == batch, "{}: {} rows, {} datum indices", name, batch, a.datum.size);
+  FELBO_CHECK(z.rows == batch * a.samples && z.cols == latent,
+              "{}: z or its gradient is {} x {}, expected {} x {}", name, z.rows, z.cols, batch * a.samples,
+              latent);
+  FELBO_CHECK(a.clamp.lo <= a.clamp.hi, "{}: log_var clamp {} > {}", name, a.clamp.lo, a.clamp.hi);
+}
+
+/// Data that make about 4096 elements of noise.
+std::int64_t grain(std::int64_t latent, int samples) { return 1 + 4096 / (latent * samples + 1); }
+
+}  // namespace
+
+void reparameterize(const CpuExec& exec, const ReparameterizeArgs& a) {
+  check_shapes(a, a.z, "reparameterize");
+  const std::int64_t batch = a.mu.rows;
+  FELBO_CHECK(a.kl.size == batch && a.clamped.size == batch,
+              "reparameterize: kl and clamped need {} rows, have {} and {}", batch, a.kl.size,
+              a.clamped.size);
+  const std::int64_t log_rows = a.log_pz.empty() ? 0 : batch * a.samples;
+  FELBO_CHECK(a.log_pz.size == log_rows && a.log_qz_given_x.size == log_rows,
+              "reparameterize: log_pz and log_qz_given_x need {} rows, have {} and {}", log_rows,
+              a.log_pz.size, a.log_qz_given_x.size);
+  exec.parallel_for(batch, grain(a.mu.cols, a.samples), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) kl_row(a, b);
+    for_each_noise(a.noise, a.datum, a.first_sample, a.samples, begin * a.samples, end * a.samples, a.mu.cols,
+                   [&](std::int64_t row, std::int64_t col, std::int64_t n, const float* eps) {
+                     sample_row(a, row, col, n, eps);
+                   });
+  });
+}
+
+void reparameterize_backward(const CpuExec& exec, const ReparameterizeGradArgs& a) {
+  check_shapes(a, a.grad_z, "reparameterize_backward");
+  for (const View<float, 2>& g : {a.grad_mu, a.grad_log_var}) {
+    FELBO_CHECK(g.rows == a.mu.rows && g.cols == a.mu.cols,
+                "reparameterize_backward: a gradient is {} x {}, expected {} x {}", g.rows, g.cols, a.mu.rows,
+                a.mu.cols);
+  }
+  exec.parallel_for(a.mu.rows, grain(a.mu.cols, a.samples), [&](std::int64_t begin, std::int64_t end) {
+    for_each_noise(a.noise, a.datum, a.first_sample, a.samples, begin * a.samples, end * a.samples, a.mu.cols,
+                   [&](std::int64_t row, std::int64_t col, std::int64_t n, const float* eps) {
+                     gradient_row(a, row, col, n, eps);
+                   });
+  });
+}
+
+}  // namespace felbo

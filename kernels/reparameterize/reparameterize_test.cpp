@@ -1,0 +1,312 @@
+#include "kernels/reparameterize/reparameterize.h"
+
+#include <gtest/gtest.h>
+
+#include <complex>
+
+#include "kernels/noise/noise_reference.h"
+#include "kernels/reparameterize/reparameterize_reference.h"
+#include "tests/harness/parity.h"
+
+namespace felbo {
+namespace {
+
+using test::Guarded;
+using test::kEps;
+using test::Parity;
+using test::to_double;
+
+struct Case {
+  int batch, samples, latent;
+  int extra_stride = 0, offset = 0;
+  LogVarClamp clamp{};
+  float log_var_scale = 1.0f;
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> out;
+  for (const int latent : {1, 2, 3, 20, 31, 32, 33, 127, 128, 129, 255, 256, 257, 783, 784, 785}) {
+    out.push_back(
+        {.batch = 3, .samples = 1, .latent = latent, .extra_stride = latent % 3, .offset = latent % 2});
+    out.push_back({.batch = 7, .samples = 5, .latent = latent});
+  }
+  out.push_back({.batch = 1, .samples = 1, .latent = 1});
+  out.push_back({.batch = 129, .samples = 1, .latent = 20, .extra_stride = 20});
+  out.push_back({.batch = 5, .samples = 33, .latent = 50});
+  out.push_back({.batch = 9, .samples = 2, .latent = 20, .clamp = {-1.0f, 0.5f}, .log_var_scale = 3.0f});
+  out.push_back({.batch = 9, .samples = 1, .latent = 20, .clamp = {-20.0f, 20.0f}, .log_var_scale = 15.0f});
+  return out;
+}
+
+constexpr std::uint32_t kFirstSample = 11;
+const NoiseStream kNoise{0xfeedface12345678u, 9, Purpose::kLatent};
+
+struct Inputs {
+  explicit Inputs(const Case& c)
+      : mu(c.batch, c.latent, c.extra_stride, c.offset),
+        log_var(c.batch, c.latent, c.extra_stride, c.offset),
+        grad_z(std::int64_t{c.batch} * c.samples, c.latent, c.extra_stride, c.offset) {
+    test::fill_normal(mu.matrix(), 1);
+    test::fill_normal(log_var.matrix(), 2, c.log_var_scale, -0.5f);
+    test::fill_normal(grad_z.matrix(), 3);
+    for (int b = 0; b < c.batch; ++b) datum.push_back(static_cast<std::uint32_t>(1000003 * (b + 1)));
+  }
+  double eps(int b, int s, int d) const {
+    return reference::normal(kNoise.seed, kNoise.step, static_cast<std::uint32_t>(kNoise.purpose), datum[b],
+                             kFirstSample + static_cast<std::uint32_t>(s), static_cast<std::uint32_t>(d));
+  }
+  View<const std::uint32_t, 1> datum_view() const {
+    return {datum.data(), static_cast<std::int64_t>(datum.size())};
+  }
+
+  Guarded<float> mu, log_var, grad_z;
+  std::vector<std::uint32_t> datum;
+};
+
+// eps itself carries an absolute error of about 3e-6 at worst (noise_test.cpp); everything else is a few
+// roundings.
+constexpr double kEpsError = 3e-6;
+
+Parity check_forward(const Case& c, int threads) {
+  Inputs in(c);
+  const std::int64_t rows = std::int64_t{c.batch} * c.samples;
+  Guarded<float> z(rows, c.latent, c.extra_stride, c.offset), kl(1, c.batch), log_pz(1, rows),
+      log_qz(1, rows);
+  Guarded<std::int32_t> clamped(1, c.batch);
+  reparameterize(CpuExec(threads),
+                 {in.mu.matrix(), in.log_var.matrix(), c.clamp, kNoise, in.datum_view(), kFirstSample,
+                  c.samples, z.matrix(), kl.vector(), clamped.vector(), log_pz.vector(), log_qz.vector()});
+  const auto mu = to_double(in.mu.matrix()), log_var = to_double(in.log_var.matrix());
+  const auto want =
+      reference::reparameterize<double>(mu, log_var, c.batch, c.samples, c.latent, c.clamp.lo, c.clamp.hi,
+                                        [&](int b, int s, int d) { return in.eps(b, s, d); });
+  // z: an exp within 2 ulp whose argument is halved exactly, and one fma. log q and log p: one rounding of
+  // each term and the lane sum's bound, (1024 / 16 + 4) at most but here cols / 16 + 4 additions; z's own
+  // error moves log p by |z| dz, and eps's error moves log q by |eps| deps. kl: exp within 2 ulp of its
+  // largest term.
+  std::vector<double> tol_z, tol_kl, tol_p, tol_q;
+  const double additions = 8 + c.latent / 16.0;
+  for (int b = 0; b < c.batch; ++b) {
+    double kl_scale = 0;
+    for (int d = 0; d < c.latent; ++d) {
+      const double m = mu[std::size_t(b) * c.latent + d];
+      const double v = std::clamp<double>(log_var[std::size_t(b) * c.latent + d], c.clamp.lo, c.clamp.hi);
+      kl_scale += m * m + std::exp(v) + std::abs(v) + 1;
+    }
+    tol_kl.push_back(additions * kEps * kl_scale);
+    for (int s = 0; s < c.samples; ++s) {
+      double p = 0, q = 0, through_z = 0;
+      for (int d = 0; d < c.latent; ++d) {
+        const double m = mu[std::size_t(b) * c.latent + d];
+        const double v = std::clamp<double>(log_var[std::size_t(b) * c.latent + d], c.clamp.lo, c.clamp.hi);
+        const double e = in.eps(b, s, d), sigma = std::exp(v / 2), at = m + sigma * e;
+        const double tolerance = 4 * kEps * (std::abs(m) + sigma * (std::abs(e) + 1)) + sigma * kEpsError;
+        tol_z.push_back(tolerance);
+        p += 1.84 + at * at;
+        q += 1.84 + std::abs(v) + e * e;
+        through_z += std::abs(at) * tolerance + std::abs(e) * kEpsError;
+      }
+      tol_p.push_back(additions * kEps * p + through_z);
+      tol_q.push_back(additions * kEps * q + through_z);
+    }
+  }
+  Parity parity;
+  parity.compare("z", z.matrix(), want.z, tol_z);
+  parity.compare("kl", kl.vector(), want.kl, tol_kl);
+  parity.compare("log_pz", log_pz.vector(), want.log_pz, tol_p);
+  parity.compare("log_qz_given_x", log_qz.vector(), want.log_qz_given_x, tol_q);
+  for (int b = 0; b < c.batch; ++b)
+    parity.element("clamped", b, 0, clamped.vector()(b), want.clamped[std::size_t(b)], 0);
+  for (const Guarded<float>* g : {&z, &kl, &log_pz, &log_qz, &in.mu, &in.log_var})
+    g->check_guards(parity, "forward");
+  return parity;
+}
+
+Parity check_backward(const Case& c, int threads) {
+  Inputs in(c);
+  const float kl_scale = 0.37f;
+  Guarded<float> grad_mu(c.batch, c.latent, c.extra_stride, c.offset),
+      grad_log_var(c.batch, c.latent, c.extra_stride, c.offset);
+  reparameterize_backward(
+      CpuExec(threads), {in.mu.matrix(), in.log_var.matrix(), c.clamp, kNoise, in.datum_view(), kFirstSample,
+                         c.samples, in.grad_z.matrix(), kl_scale, grad_mu.matrix(), grad_log_var.matrix()});
+  const auto mu = to_double(in.mu.matrix()), log_var = to_double(in.log_var.matrix()),
+             grad_z = to_double(in.grad_z.matrix());
+  const auto want = reference::reparameterize_gradient<double>(
+      mu, log_var, grad_z, c.batch, c.samples, c.latent, kl_scale, c.clamp.lo, c.clamp.hi,
+      [&](int b, int s, int d) { return in.eps(b, s, d); });
+  // Sums over S terms, each a product of values within a few ulp: S + 6 roundings of the sum of magnitudes.
+  std::vector<double> tol_mu, tol_log_var;
+  for (int b = 0; b < c.batch; ++b) {
+    for (int d = 0; d < c.latent; ++d) {
+      const std::size_t at = std::size_t(b) * c.latent + d;
+      const double v = std::clamp<double>(log_var[at], c.clamp.lo, c.clamp.hi), sigma = std::exp(v / 2);
+      double sum_mu = kl_scale * std::abs(mu[at]), sum_v = kl_scale * (std::exp(v) + 1), noise = 0;
+      for (int s = 0; s < c.samples; ++s) {
+        const double g = std::abs(grad_z[(std::size_t(b) * c.samples + s) * c.latent + d]);
+        sum_mu += g;
+        sum_v += g * std::abs(in.eps(b, s, d)) * sigma;
+        noise += g * sigma * kEpsError;
+      }
+      tol_mu.push_back((c.samples + 6) * kEps * sum_mu);
+      tol_log_var.push_back((c.samples + 6) * kEps * sum_v + noise);
+    }
+  }
+  Parity parity;
+  parity.compare("grad_mu", grad_mu.matrix(), want.mu, tol_mu);
+  parity.compare("grad_log_var", grad_log_var.matrix(), want.log_var, tol_log_var);
+  for (const Guarded<float>* g : {&grad_mu, &grad_log_var, &in.grad_z}) g->check_guards(parity, "backward");
+  return parity;
+}
+
+TEST(Reparameterize, ForwardMatchesTheReference) {
+  for (const Case& c : cases()) {
+    for (const int threads : {1, 3}) {
+      SCOPED_TRACE(testing::Message()
+                   << c.batch << " x " << c.samples << " x " << c.latent << ", threads " << threads);
+      const Parity parity = check_forward(c, threads);
+      FELBO_EXPECT_PARITY(parity);
+    }
+  }
+}
+
+TEST(Reparameterize, BackwardMatchesTheReference) {
+  for (const Case& c : cases()) {
+    for (const int threads : {1, 3}) {
+      SCOPED_TRACE(testing::Message()
+                   << c.batch << " x " << c.samples << " x " << c.latent << ", threads " << threads);
+      const Parity parity = check_backward(c, threads);
+      FELBO_EXPECT_PARITY(parity);
+    }
+  }
+}
+
+// By hand: KL to N(0, I) of (mu, log_var) = ((.25, -.5), (-.2, .1)) and ((0, -.25), (-1, .5)).
+TEST(ReparameterizeReference, KnownKl) {
+  const auto zero = [](int, int, int) { return 0.0; };
+  const auto out =
+      reference::reparameterize<double>({.25, -.5, 0, -.25}, {-.2, .1, -1, .5}, 2, 1, 2, -20, 20, zero);
+  EXPECT_NEAR(out.kl[0], 0.1682008, 5e-8);
+  EXPECT_NEAR(out.kl[1], 0.2895504, 5e-8);
+}
+
+// The reference's gradient against central differences of the reference's value: loss = sum c z + kl_scale
+// KL.
+TEST(ReparameterizeReference, GradientIsTheDerivative) {
+  const int B = 2, S = 3, Z = 2;
+  std::vector<double> mu{.3, -1.2, 2., .1}, log_var{-.7, .4, 1.1, -25.};
+  std::vector<double> c{.5, -1, 2, .3, -.2, .9, 1.5, -2, .1, .2, .3, -.4};
+  const auto eps = [](int b, int s, int d) { return 0.3 * b - 0.7 * s + 1.1 * d; };
+  const double kl_scale = 0.8;
+  const auto loss = [&] {
+    const auto out = reference::reparameterize<double>(mu, log_var, B, S, Z, -20, 20, eps);
+    double sum = 0;
+    for (std::size_t i = 0; i < c.size(); ++i) sum += c[i] * out.z[i];
+    for (const double kl : out.kl) sum += kl_scale * kl;
+    return sum;
+  };
+  const auto gradient =
+      reference::reparameterize_gradient<double>(mu, log_var, c, B, S, Z, kl_scale, -20, 20, eps);
+  const double h = 1e-5;  // error of a central difference: h^2 f'''/6 + eps(double) |f| / h, below 1e-8 here
+  for (std::size_t i = 0; i < mu.size(); ++i) {
+    for (auto [values, want] : {std::pair{&mu, gradient.mu[i]}, std::pair{&log_var, gradient.log_var[i]}}) {
+      const double saved = (*values)[i];
+      (*values)[i] = saved + h;
+      const double up = loss();
+      (*values)[i] = saved - h;
+      const double down = loss();
+      (*values)[i] = saved;
+      EXPECT_NEAR((up - down) / (2 * h), want, 1e-8);
+    }
+  }
+}
+
+// Users rely on it: neither the thread count nor the batch split changes a bit, forward or backward.
+TEST(Reparameterize, BitsDoNotDependOnThreadsOrBatch) {
+  const Case c{.batch = 37, .samples = 3, .latent = 50};
+  Inputs in(c);
+  std::vector<float> whole_z(37 * 3 * 50), whole_grad(37 * 50), z(37 * 3 * 50), kl(37), grad_mu(37 * 50),
+      grad_log_var(37 * 50);
+  std::vector<std::int32_t> clamped(37);
+  const auto run = [&](int threads, std::int64_t first, std::int64_t count) {
+    const View<const std::uint32_t, 1> datum = in.datum_view().slice(first, count);
+    const auto mu = in.mu.matrix().row_slice(first, count),
+               log_var = in.log_var.matrix().row_slice(first, count);
+    reparameterize(CpuExec(threads), {mu,
+                                      log_var,
+                                      c.clamp,
+                                      kNoise,
+                                      datum,
+                                      0,
+                                      3,
+                                      View<float, 2>(z.data() + first * 150, count * 3, 50),
+                                      {kl.data(), count},
+                                      {clamped.data(), count},
+                                      {},
+                                      {}});
+    reparameterize_backward(CpuExec(threads), {mu, log_var, c.clamp, kNoise, datum, 0, 3,
+                                               in.grad_z.matrix().row_slice(first * 3, count * 3), 1.0f,
+                                               View<float, 2>(grad_mu.data() + first * 50, count, 50),
+                                               View<float, 2>(grad_log_var.data() + first * 50, count, 50)});
+  };
+  run(1, 0, 37);
+  whole_z = z;
+  whole_grad = grad_log_var;
+  for (const int threads : {1, 2, 5}) {
+    z.assign(z.size(), 0.0f);
+    grad_log_var.assign(grad_log_var.size(), 0.0f);
+    run(threads, 0, 10);
+    run(threads, 10, 27);
+    EXPECT_EQ(z, whole_z);
+    EXPECT_EQ(grad_log_var, whole_grad);
+  }
+}
+
+TEST(Reparameterize, NanReachesTheOutputs) {
+  float mu[2] = {0, std::nanf("")}, log_var[2] = {std::nanf(""), 0}, z[2], kl[2], grad_z[2] = {1, 1},
+        grad_mu[2], grad_log_var[2];
+  std::uint32_t datum[2] = {0, 1};
+  std::int32_t clamped[2];
+  reparameterize(
+      CpuExec(1),
+      {{mu, 2, 1}, {log_var, 2, 1}, {}, kNoise, {datum, 2}, 0, 1, {z, 2, 1}, {kl, 2}, {clamped, 2}, {}, {}});
+  reparameterize_backward(CpuExec(1), {{mu, 2, 1},
+                                       {log_var, 2, 1},
+                                       {},
+                                       kNoise,
+                                       {datum, 2},
+                                       0,
+                                       1,
+                                       {grad_z, 2, 1},
+                                       1.0f,
+                                       {grad_mu, 2, 1},
+                                       {grad_log_var, 2, 1}});
+  for (int b = 0; b < 2; ++b) {
+    EXPECT_TRUE(std::isnan(z[b])) << b;
+    EXPECT_TRUE(std::isnan(kl[b])) << b;
+  }
+  EXPECT_TRUE(std::isnan(grad_log_var[0]));
+  EXPECT_TRUE(std::isnan(grad_mu[1]));
+}
+
+TEST(Reparameterize, RefusesShapesThatDisagree) {
+  float a[4] = {};
+  std::uint32_t datum[2] = {};
+  std::int32_t clamped[2];
+  const ReparameterizeArgs good{{a, 2, 1}, {a, 2, 1}, {},     kNoise,       {datum, 2}, 0,
+                                1,         {a, 2, 1}, {a, 2}, {clamped, 2}, {},         {}};
+  for (int broken = 0; broken < 7; ++broken) {
+    ReparameterizeArgs args = good;
+    if (broken == 0) args.log_var = {a, 1, 1};
+    if (broken == 1) args.datum = {datum, 1};
+    if (broken == 2) args.z = {a, 1, 1};
+    if (broken == 3) args.kl = {a, 1};
+    if (broken == 4) args.samples = 0;
+    if (broken == 5) args.log_pz = {a, 2};  // without log_qz_given_x
+    if (broken == 6) args.clamp = {1.0f, -1.0f};
+    EXPECT_THROW(reparameterize(CpuExec(1), args), std::invalid_argument) << broken;
+  }
+}
+
+}  // namespace
+}  // namespace felbo

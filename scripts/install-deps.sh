@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Installs what felbo is built and tested with, on Debian or Ubuntu: distribution packages by name, and the Python
+# packages that the tests read files back with, in build/venv. Does nothing where all is there. Without root or sudo
+# it prints the command and stops.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(
+  build-essential cmake ninja-build                                  # build
+  libdnnl-dev libfmt-dev libspdlog-dev nlohmann-json3-dev            # libraries
+  libcli11-dev libtomlplusplus-dev libpng-dev zlib1g-dev
+  libbenchmark-dev libgtest-dev librandom123-dev                     # benchmarks and tests
+  python3 python3-venv curl ca-certificates                          # file tests, data sets
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  if ! dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed'; then
+    missing+=("$package")
+  fi
+done
+
+if [ "${#missing[@]}" -gt 0 ]; then
+  if ! command -v apt-get >/dev/null; then
+    echo "felbo: these Debian packages are missing, and there is no apt-get here: ${missing[*]}" >&2
+    exit 1
+  fi
+  install="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+  if [ "$(id -u)" -eq 0 ]; then
+    run=(sh -c)
+  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    run=(sudo sh -c)
+  elif command -v sudo >/dev/null && [ -t 0 ]; then
+    run=(sudo sh -c) # asks for the password
+  else
+    echo "felbo: packages are missing. As root, run:" >&2
+    echo "  $install" >&2
+    exit 1
+  fi
+  echo "felbo: installing ${missing[*]}"
+  DEBIAN_FRONTEND=noninteractive "${run[@]}" "$install"
+fi
+
+# The tests check that numpy and safetensors read what felbo writes.
+requirements=tests/requirements.txt
+stamp=build/venv/installed.txt
+if ! cmp -s "$requirements" "$stamp"; then
+  echo "felbo: installing $(tr '\n' ' ' <"$requirements")into build/venv"
+  mkdir -p build
+  python3 -m venv build/venv
+  build/venv/bin/pip install --quiet --disable-pip-version-check -r "$requirements"
+  cp "$requirements" "$stamp"
+fi
