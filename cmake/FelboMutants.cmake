@@ -1,4 +1,4 @@
-# Planted bugs. kernels/<op>/mutants.txt lists textual changes, one a block:
+# Planted bugs. kernels/<op>/mutants.txt and host/<room>/mutants.txt list textual changes, one a block:
 #
 #   name:  dropped_tail
 #   file:  kernels/gather/gather_cpu.cpp
@@ -6,7 +6,8 @@
 #   to:    j < cols - 1
 #
 # Each makes a copy of the op's sources with that one change, links it with the op's own test in place of the real
-# object, and passes when the test goes red. A `from` that does not stand exactly once in the file stops configuring.
+# object, and passes when the test goes red. In a host room the change stands in one .cpp, or in a header x.h, whose
+# own test x_test.cpp is then compiled again with the changed header in front. A `from` that does not stand exactly once in the file stops configuring.
 function(felbo_add_mutants folder test_objects)
   get_filename_component(op ${folder} NAME)
   file(GLOB op_sources RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/${folder}/*_cpu.cpp)
@@ -39,7 +40,13 @@ function(felbo_add_mutant op name file from to test_objects op_sources)
   endif()
   string(REPLACE "${from}" "${to}" text "${text}")
   file(GENERATE OUTPUT ${root}/${file} CONTENT "${text}")
-  set(sources "")
+  set(sources $<TARGET_OBJECTS:${test_objects}>)
+  if(file MATCHES "^host/.*\\.h$")
+    string(REGEX REPLACE "\\.h$" "_test.cpp" test ${file})
+    set(sources ${PROJECT_SOURCE_DIR}/${test})
+  elseif(file MATCHES "^host/")
+    set(op_sources ${file})
+  endif()
   foreach(source IN LISTS op_sources)
     if(source STREQUAL file)
       list(APPEND sources ${root}/${source})
@@ -48,7 +55,7 @@ function(felbo_add_mutant op name file from to test_objects op_sources)
     endif()
   endforeach()
   set(target mutant_${op}_${name})
-  add_executable(${target} ${sources} $<TARGET_OBJECTS:${test_objects}>)
+  add_executable(${target} ${sources})
   target_include_directories(${target} BEFORE PRIVATE ${root})
   felbo_configure_target(${target})
   target_compile_options(${target} PRIVATE -w)  # a planted bug may leave a parameter unused

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::int64_t kMostWidth = 1'000'000;
 constexpr std::size_t kMostLayers = 64;
+constexpr std::int64_t kMostDimensions = std::int64_t{1} << 32;
 
 void check_range(const char* flag, double value, double lo, double hi) {
   FELBO_CHECK(value >= lo && value <= hi, "{} must be between {} and {}, got {}", flag, lo, hi, value);
@@ -67,6 +68,15 @@ double bytes_needed(const VaeConfig& c, double rows) {
   return 16.0 * parameters + 4.0 * rows * (row + static_cast<double>(c.dimensions + 4 * c.latent));
 }
 
+/// Whether the name of the data comes back from config.toml, which is UTF-8 text.
+bool survives_toml(const RunConfig& config) {
+  try {
+    return run_config_from_toml(to_toml(config), "config.toml").data == config.data;
+  } catch (const std::invalid_argument&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 std::vector<std::int64_t> hidden_widths(const std::string& text) {
@@ -117,11 +127,12 @@ TrainingStepOptions training_options(const RunConfig& config) {
   check_range("--batch", static_cast<double>(config.batch), 1, 1 << 24);
   check_range("--samples", static_cast<double>(config.samples), 1, 1 << 20);
   check_range("--beta", config.beta, 0, 1e6);
-  FELBO_CHECK(config.adam_beta1 >= 0 && config.adam_beta1 < 1,
+  // The step computes in float: what rounds to 1 or to 0 there is out of range.
+  FELBO_CHECK(config.adam_beta1 >= 0 && static_cast<float>(config.adam_beta1) < 1,
               "--adam-beta1 must be at least 0 and below 1, got {}", config.adam_beta1);
-  FELBO_CHECK(config.adam_beta2 >= 0 && config.adam_beta2 < 1,
+  FELBO_CHECK(config.adam_beta2 >= 0 && static_cast<float>(config.adam_beta2) < 1,
               "--adam-beta2 must be at least 0 and below 1, got {}", config.adam_beta2);
-  FELBO_CHECK(config.adam_epsilon > 0 && config.adam_epsilon <= 1,
+  FELBO_CHECK(static_cast<float>(config.adam_epsilon) > 0 && config.adam_epsilon <= 1,
               "--adam-epsilon must be above 0 and at most 1, got {}", config.adam_epsilon);
   return {.max_batch = config.batch,
           .samples = static_cast<int>(config.samples),
@@ -134,9 +145,15 @@ TrainingStepOptions training_options(const RunConfig& config) {
 }
 
 void validate(const RunConfig& config, std::int64_t dimensions) {
+  FELBO_CHECK(dimensions >= 1 && dimensions <= kMostDimensions, "data must have 1 to {} dimensions, got {}",
+              kMostDimensions, dimensions);
   const VaeConfig vae = vae_config(config, dimensions);
   const TrainingStepOptions step = training_options(config);
   lr_schedule(config);
+  FELBO_CHECK(survives_toml(config),
+              "--data {}: config.toml cannot hold this name; give the data a name in plain UTF-8 text, for "
+              "instance by a symbolic link",
+              config.data);
   FELBO_CHECK(config.save_every >= 1, "--save-every must be at least 1, got {}", config.save_every);
   const double needed = bytes_needed(vae, static_cast<double>(step.max_batch) * step.samples);
   const double memory =

@@ -3,6 +3,8 @@
 #include <fmt/ranges.h>
 #include <toml++/toml.h>
 
+#include <charconv>
+#include <cstdint>
 #include <cstdlib>
 #include <sstream>
 
@@ -118,13 +120,22 @@ void add_run_options(CLI::App& app, RunConfig& c) {
   add_real(app, "--adam-beta1", c.adam_beta1, "Decay of Adam's first moment")->group(kOptimiser);
   add_real(app, "--adam-beta2", c.adam_beta2, "Decay of Adam's second moment")->group(kOptimiser);
   add_real(app, "--adam-epsilon", c.adam_epsilon, "Adam's epsilon")->group(kOptimiser);
-  app.add_option("--seed", c.seed, "Names every random number of the run")->group(kRun);
+  app.add_option("--seed", c.seed, "Names every random number of the run")
+      ->check(check_seed, "", "seed")
+      ->group(kRun);
   app.add_option("--save-every", c.save_every,
                  "Epochs from one checkpoint to the next; the last epoch always saves")
       ->group(kRun);
   app.add_option("--threads", c.threads, "CPU threads, 0 for all cores; results do not depend on it")
       ->group(kRun);
   app.add_option("--device", c.device, "auto, cpu, cuda or cuda:N")->group(kRun);
+}
+
+std::string check_seed(const std::string& text) {
+  std::uint64_t seed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  if (error == std::errc() && end == text.data() + text.size()) return "";
+  return fmt::format("'{}' is not a whole number from 0 to 2^64 - 1", text);
 }
 
 void apply_toml(CLI::App& app, const std::string& text, const std::string& where) {

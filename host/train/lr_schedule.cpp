@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <string_view>
 
@@ -26,7 +27,8 @@ bool parse_number(std::string_view text, T& value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-bool is_rate(double value) { return std::isfinite(value) && value > 0; }
+/// Positive, and finite also in float, in which the optimiser computes.
+bool is_rate(double value) { return value > 0 && value <= std::numeric_limits<float>::max(); }
 bool is_epochs(int value) { return value >= 1 && value <= kMostEpochs; }
 
 }  // namespace

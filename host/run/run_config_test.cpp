@@ -1,0 +1,393 @@
+#include "host/run/run_config.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+#include <limits>
+#include <random>
+
+#include "host/run/test_files.h"
+
+namespace felbo {
+namespace {
+
+using testing_files::has;
+
+std::string refusal(const std::function<void()>& action) {
+  return testing_files::message_of<std::invalid_argument>(action);
+}
+
+RunConfig through_toml(const RunConfig& config) {
+  return run_config_from_toml(to_toml(config), "config.toml");
+}
+
+/// Every member, doubles by their bits.
+void expect_same(const RunConfig& got, const RunConfig& want) {
+  EXPECT_EQ(got.data, want.data);
+  EXPECT_EQ(got.binarize, want.binarize);
+  EXPECT_EQ(got.hidden, want.hidden);
+  EXPECT_EQ(got.latent, want.latent);
+  EXPECT_EQ(got.activation, want.activation);
+  EXPECT_EQ(got.likelihood, want.likelihood);
+  EXPECT_EQ(got.variance, want.variance);
+  EXPECT_EQ(got.posterior, want.posterior);
+  EXPECT_EQ(got.prior, want.prior);
+  EXPECT_EQ(got.log_var_clamp, want.log_var_clamp);
+  EXPECT_EQ(got.objective, want.objective);
+  EXPECT_EQ(got.samples, want.samples);
+  EXPECT_EQ(got.epochs, want.epochs);
+  EXPECT_EQ(got.batch, want.batch);
+  EXPECT_EQ(got.lr_schedule, want.lr_schedule);
+  EXPECT_EQ(got.seed, want.seed);
+  EXPECT_EQ(got.save_every, want.save_every);
+  EXPECT_EQ(got.threads, want.threads);
+  EXPECT_EQ(got.device, want.device);
+  const auto same_bits = [](const char* name, double a, double b) {
+    EXPECT_EQ(std::bit_cast<std::uint64_t>(a), std::bit_cast<std::uint64_t>(b))
+        << name << " " << a << " " << b;
+  };
+  same_bits("valid_fraction", got.valid_fraction, want.valid_fraction);
+  same_bits("beta", got.beta, want.beta);
+  same_bits("lr", got.lr, want.lr);
+  same_bits("warmup_epochs", got.warmup_epochs, want.warmup_epochs);
+  same_bits("adam_beta1", got.adam_beta1, want.adam_beta1);
+  same_bits("adam_beta2", got.adam_beta2, want.adam_beta2);
+  same_bits("adam_epsilon", got.adam_epsilon, want.adam_epsilon);
+}
+
+/// No member at its default.
+RunConfig other_than_default() {
+  RunConfig c;
+  c.data = "/data/my set.npy";
+  c.valid_fraction = 0.1 + 0.2;
+  c.binarize = "threshold";
+  c.hidden = "64,32";
+  c.latent = 7;
+  c.activation = "gelu";
+  c.likelihood = "gaussian";
+  c.variance = "fixed:0.25";
+  c.posterior = "another";
+  c.prior = "of another kind";
+  c.log_var_clamp = "-3,1e1";
+  c.objective = "unknown";
+  c.samples = 5;
+  c.beta = 1.0 / 3.0;
+  c.epochs = 13;
+  c.batch = 99;
+  c.lr = 0.1 + 0.7;
+  c.lr_schedule = "cosine";
+  c.warmup_epochs = 2.0 / 7.0;
+  c.adam_beta1 = std::nextafter(0.9, 1.0);
+  c.adam_beta2 = std::nextafter(0.999, 1.0);
+  c.adam_epsilon = std::nextafter(1e-8, 1.0);
+  c.seed = 12345678901234567890u;
+  c.save_every = 3;
+  c.threads = 4;
+  c.device = "cuda:1";
+  return c;
+}
+
+TEST(RunConfigToml, KeepsEveryMember) {
+  expect_same(through_toml(other_than_default()), other_than_default());
+  const RunConfig defaults;
+  expect_same(through_toml(defaults), defaults);
+  EXPECT_EQ(through_toml(defaults).epochs, std::nullopt);
+  EXPECT_EQ(to_toml(through_toml(other_than_default())), to_toml(other_than_default()));
+}
+
+// config.toml is for people too.
+TEST(RunConfigToml, IsWrittenAsOneWouldWriteIt) {
+  RunConfig c = other_than_default();
+  c.valid_fraction = 0.1;
+  c.lr = 1e-3;
+  c.hidden = "500";
+  const std::string text = to_toml(c);
+  for (const char* line : {"\nvalid-fraction = 0.1\n", "\nlr = 0.001\n", "\nhidden = 500\n", "\nlatent = 7\n",
+                           "\nepochs = 13\n", "\nactivation = 'gelu'\n", "\n# Optimiser\n"}) {
+    std::string other = line;  // either kind of quotes
+    for (char& ch : other) ch = ch == '\'' ? '"' : ch;
+    EXPECT_TRUE(has(text, line) || has(text, other));
+  }
+}
+
+TEST(RunConfigToml, KeepsDoublesBitForBit) {
+  std::mt19937_64 words(1);  // fixed seed
+  const auto any = [&](double lo, double hi) {
+    return lo + (hi - lo) * static_cast<double>(words() >> 11) * 0x1p-53;
+  };
+  for (int n = 0; n < 300; ++n) {
+    RunConfig c;
+    c.valid_fraction = any(0, 0.9);
+    c.beta = std::exp(any(-700, 700));
+    c.lr = std::exp(any(-40, 0));
+    c.warmup_epochs = any(0, 1);
+    c.adam_beta1 = any(0, 1);
+    c.adam_beta2 = 1 - std::exp(any(-20, 0));
+    c.adam_epsilon = std::exp(any(-700, 0));
+    expect_same(through_toml(c), c);
+  }
+  for (const double value : {5e-324, std::numeric_limits<double>::min(), std::numeric_limits<double>::max(),
+                             9007199254740993.0, 1e22, 1e23, 0.1, 123456.7, 1e15, 1e16, 0.0, -0.0, -1.5}) {
+    RunConfig c;
+    c.beta = value;
+    expect_same(through_toml(c), c);
+  }
+}
+
+// The flags are read through long double, which rounds twice: about one shortest decimal in ten thousand
+// would come back as a neighbour of the double that it stands for.
+TEST(RunConfigToml, KeepsDoublesWhoseShortestTextIsReadWrongly) {
+  std::mt19937_64 words(2);  // fixed seed
+  int found = 0;
+  for (int n = 0; n < 300000 && found < 5; ++n) {
+    const double value = static_cast<double>(words() >> 11) * 0x1p-53;
+    const std::string shortest = fmt::format("{}", value);
+    if (static_cast<double>(std::strtold(shortest.c_str(), nullptr)) == value) continue;
+    ++found;
+    RunConfig c;
+    c.beta = value;
+    expect_same(through_toml(c), c);
+  }
+  EXPECT_EQ(found, 5);
+}
+
+TEST(RunConfigToml, KeepsOddNames) {
+  for (const char* name : {"1e3",
+                           "1E3",
+                           "0x10",
+                           "0o17",
+                           "0b1",
+                           "1_000",
+                           "inf",
+                           "-inf",
+                           "nan",
+                           "+5",
+                           "-0",
+                           "007",
+                           "1.0",
+                           "1.50",
+                           ".5",
+                           "5.",
+                           "2020-01-01",
+                           "07:32:00",
+                           "true",
+                           "\"quoted\"",
+                           "'single'",
+                           "'''",
+                           "\"\"\"",
+                           "both ' and \"",
+                           "two\nlines",
+                           "5\nseed = 7",
+                           "tab\there",
+                           "back\\slash",
+                           "\\u0041",
+                           "#hash",
+                           "a # b",
+                           " spaces ",
+                           "[1,2]",
+                           "[a]",
+                           "{a = 1}",
+                           "{",
+                           "a,b",
+                           "$HOME",
+                           "%%",
+                           "a=b",
+                           "ünïcödé/数据.npy",
+                           "-",
+                           "--lr",
+                           "\x01\x7f"}) {
+    RunConfig c;
+    c.data = name;
+    SCOPED_TRACE(name);
+    expect_same(through_toml(c), c);
+  }
+}
+
+TEST(RunConfigToml, KeepsEverySeed) {
+  for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1} << 53,
+                                   (std::uint64_t{1} << 53) + 1, std::uint64_t{0x7fffffffffffffff},
+                                   std::uint64_t{1} << 63, ~std::uint64_t{0} - 1, ~std::uint64_t{0}}) {
+    RunConfig c;
+    c.seed = seed;
+    EXPECT_EQ(through_toml(c).seed, seed);
+  }
+}
+
+TEST(RunConfigToml, ReadsListsNumbersAndTexts) {
+  const RunConfig c = run_config_from_toml(
+      "hidden = [300, 200]\nlatent = \"8\"\nlr = 2\nseed = \"18446744073709551615\"\nepochs = 3 # a "
+      "comment\n",
+      "file");
+  EXPECT_EQ(c.hidden, "300,200");
+  EXPECT_EQ(c.latent, 8);
+  EXPECT_EQ(c.lr, 2.0);
+  EXPECT_EQ(c.seed, ~std::uint64_t{0});
+  EXPECT_EQ(c.epochs, 3);
+  expect_same(run_config_from_toml("", "file"), RunConfig{});
+}
+
+TEST(RunConfigToml, RefusesWhatIsNoConfigurationAndNamesTheLine) {
+  struct Bad {
+    const char *text, *message;
+  };
+  for (const Bad& bad :
+       {Bad{"latent = 3\nlatents = 4\n", "file, line 2: unknown key 'latents'"},
+        Bad{"out = \"x\"\n", "file, line 1: unknown key 'out'"}, Bad{"help = 1\n", "unknown key 'help'"},
+        Bad{"\n\nforce = 1\n", "file, line 3: unknown key 'force'"}, Bad{"lr = \n", "file, line 1: not TOML"},
+        Bad{"lr = 1\nlr = 2\n", "file, line 2: not TOML"},
+        Bad{"latent = [[1]]\n", "file, line 1: 'latent' must"},
+        Bad{"lr = true\n", "file, line 1: 'lr' must be a number"},
+        Bad{"[lr]\nx = 1\n", "file, line 1: 'lr' must be a number"},
+        Bad{"[optimiser]\nlr = 1\n", "unknown key 'optimiser'"}, Bad{"latent = 1.5\n", "file, line 1: "},
+        Bad{"latent = \"many\"\n", "file, line 1: "}, Bad{"lr = \"fast\"\n", "file, line 1: "},
+        Bad{"data = \"x\"\nseed = -1\n", "file, line 2: "},
+        Bad{"seed = \"18446744073709551616\"\n", "file, line 1: "},
+        Bad{"epochs = 3000000000\n", "file, line 1: "}, Bad{"data = \"\xff\"\n", "not TOML"}}) {
+    SCOPED_TRACE(bad.text);
+    EXPECT_TRUE(has(refusal([&] { run_config_from_toml(bad.text, "file"); }), bad.message));
+  }
+}
+
+// --- What the configuration decides
+
+TEST(RunConfigParts, TheModelIsTheOneAskedFor) {
+  RunConfig c;
+  c.hidden = "30,20";
+  c.latent = 6;
+  c.activation = "softplus";
+  c.likelihood = "gaussian";
+  c.log_var_clamp = "-7.5,3";
+  const VaeConfig vae = vae_config(c, 12);
+  EXPECT_EQ(vae.dimensions, 12);
+  EXPECT_EQ(vae.latent, 6);
+  EXPECT_EQ(vae.hidden, (std::vector<std::int64_t>{30, 20}));
+  EXPECT_EQ(vae.activation, Activation::kSoftplus);
+  EXPECT_EQ(vae.likelihood.family, LikelihoodFamily::kGaussian);
+  EXPECT_EQ(vae.likelihood.variance, VarianceKind::kLearned);  // where nothing is said
+  for (const LogVarClamp& clamp : {vae.clamp, vae.likelihood.clamp}) {
+    EXPECT_EQ(clamp.lo, -7.5f);
+    EXPECT_EQ(clamp.hi, 3.0f);
+  }
+  c.variance = "fixed:0.5";
+  EXPECT_EQ(vae_config(c, 12).likelihood.variance, VarianceKind::kFixed);
+  EXPECT_EQ(vae_config(c, 12).likelihood.fixed_variance, 0.5f);
+}
+
+TEST(RunConfigParts, TheStepIsTheOneAskedFor) {
+  RunConfig c;
+  c.batch = 17;
+  c.samples = 4;
+  c.beta = 0.25;
+  c.binarize = "dynamic";
+  c.seed = 99;
+  c.adam_beta1 = 0.5;
+  c.adam_beta2 = 0.75;
+  c.adam_epsilon = 1e-4;
+  const TrainingStepOptions o = training_options(c);
+  EXPECT_EQ(o.max_batch, 17);
+  EXPECT_EQ(o.samples, 4);
+  EXPECT_EQ(o.beta, 0.25f);
+  EXPECT_EQ(o.binarize, Binarize::kDynamic);
+  EXPECT_EQ(o.seed, 99u);
+  EXPECT_EQ(o.adam_beta1, 0.5f);
+  EXPECT_EQ(o.adam_beta2, 0.75f);
+  EXPECT_EQ(o.adam_epsilon, 1e-4f);
+  c.epochs = 9;
+  c.lr = 0.5;
+  EXPECT_EQ(lr_schedule(c).epochs(), 9);
+  EXPECT_EQ(lr_schedule(c).rate(0, 1), 0.5);
+}
+
+TEST(RunConfigParts, HiddenWidths) {
+  EXPECT_EQ(hidden_widths("none"), std::vector<std::int64_t>{});
+  EXPECT_EQ(hidden_widths("500"), (std::vector<std::int64_t>{500}));
+  EXPECT_EQ(hidden_widths("1,1000000"), (std::vector<std::int64_t>{1, 1000000}));
+  for (const char* text : {"", "0", "-1", "1000001", "5,", ",5", "5,,5", "5 ", "5.0", "five", "None"})
+    EXPECT_TRUE(has(refusal([&] { hidden_widths(text); }), "--hidden")) << text;
+  std::string many = "1";
+  for (int n = 1; n < 64; ++n) many += ",1";
+  EXPECT_EQ(hidden_widths(many).size(), 64u);
+  EXPECT_TRUE(has(refusal([&] { hidden_widths(many + ",1"); }), "at most 64 layers"));
+}
+
+TEST(RunConfigParts, RefusesWhatIsOutOfRangeAndNamesTheFlag) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  using Change = std::function<void(RunConfig&)>;
+  const std::vector<std::pair<const char*, Change>> bad{
+      {"--latent", [](auto& c) { c.latent = 0; }},
+      {"--latent", [](auto& c) { c.latent = 1000001; }},
+      {"--hidden", [](auto& c) { c.hidden = "0"; }},
+      {"--posterior", [](auto& c) { c.posterior = "flow"; }},
+      {"--prior", [](auto& c) { c.prior = "vamp"; }},
+      {"relu", [](auto& c) { c.activation = "swish"; }},
+      {"bernoulli", [](auto& c) { c.likelihood = "poisson"; }},
+      {"per-element", [](auto& c) { c.likelihood = "gaussian", c.variance = "some"; }},
+      {"--variance", [](auto& c) { c.variance = "unit"; }},
+      {"--log-var-clamp", [](auto& c) { c.log_var_clamp = "5"; }},
+      {"--log-var-clamp", [](auto& c) { c.log_var_clamp = "5,-5"; }},
+      {"--log-var-clamp", [](auto& c) { c.log_var_clamp = "-90,5"; }},
+      {"--log-var-clamp", [](auto& c) { c.log_var_clamp = "nan,5"; }},
+      {"--objective", [](auto& c) { c.objective = "vampire"; }},
+      {"--samples", [](auto& c) { c.samples = 0; }},
+      {"--batch", [](auto& c) { c.batch = 0; }},
+      {"--batch", [](auto& c) { c.batch = std::int64_t{1} << 40; }},
+      {"--beta", [](auto& c) { c.beta = -1; }},
+      {"--beta", [=](auto& c) { c.beta = nan; }},
+      {"--binarize", [](auto& c) { c.binarize = "yes"; }},
+      {"--adam-beta1", [](auto& c) { c.adam_beta1 = 1; }},
+      {"--adam-beta1", [](auto& c) { c.adam_beta1 = 1 - 1e-12; }},  // 1 in float
+      {"--adam-beta2", [](auto& c) { c.adam_beta2 = -0.1; }},
+      {"--adam-beta2", [](auto& c) { c.adam_beta2 = 1 - 1e-12; }},
+      {"--adam-epsilon", [](auto& c) { c.adam_epsilon = 0; }},
+      {"--adam-epsilon", [](auto& c) { c.adam_epsilon = 1e-60; }},  // 0 in float
+      {"--adam-epsilon", [=](auto& c) { c.adam_epsilon = nan; }},
+      {"--lr-schedule", [](auto& c) { c.lr_schedule = "sometimes"; }},
+      {"1e+300", [](auto& c) { c.lr = 1e300; }},  // infinite in float
+      {"--save-every", [](auto& c) { c.save_every = 0; }},
+      {"config.toml cannot hold", [](auto& c) { c.data = "latin-1 \xe4"; }},
+      {"GiB", [](auto& c) { c.hidden = "1000000,1000000"; }},
+      {"GiB", [](auto& c) { c.batch = 1 << 24, c.samples = 1 << 20; }},
+  };
+  EXPECT_NO_THROW(validate(RunConfig{}, 784));
+  for (const auto& [words, change] : bad) {
+    RunConfig c;
+    change(c);
+    EXPECT_TRUE(has(refusal([&] { validate(c, 784); }), words));
+  }
+  EXPECT_TRUE(has(refusal([&] { validate(RunConfig{}, std::int64_t{1} << 32); }), "GiB"));
+  for (const std::int64_t dimensions : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1} << 60})
+    EXPECT_TRUE(has(refusal([&] { validate(RunConfig{}, dimensions); }), "1 to 4294967296 dimensions"));
+}
+
+DataSet set_of(std::vector<float> train, std::vector<float> test = {}) {
+  const auto part = [](std::vector<float> values) {
+    return DataPart{.rows = 1, .cols = static_cast<std::int64_t>(values.size()), .floats = std::move(values)};
+  };
+  DataSet set{.spec = "set", .train = part(std::move(train))};
+  if (!test.empty()) set.test = part(std::move(test));
+  return set;
+}
+
+TEST(RunConfigDomain, ABernoulliTakesProbabilitiesOnly) {
+  RunConfig c;
+  EXPECT_EQ(check_domain(c, set_of({0, 1, 1})), "");
+  EXPECT_TRUE(has(check_domain(c, set_of({0, 0.5f, 1})), "not a log-likelihood"));
+  EXPECT_TRUE(has(check_domain(c, set_of({0, 1, 1}, {0, 0.5f, 1})), "not a log-likelihood"));
+  for (const float bad : {-0.001f, 1.001f}) {
+    EXPECT_TRUE(has(refusal([&] { check_domain(c, set_of({0, bad})); }), "needs them in [0, 1]"));
+    EXPECT_TRUE(has(refusal([&] { check_domain(c, set_of({0, 1}, {0, bad})); }), "needs them in [0, 1]"));
+  }
+  for (const char* binarize : {"dynamic", "threshold"}) {
+    c.binarize = binarize;
+    EXPECT_EQ(check_domain(c, set_of({0, 0.5f, 1})), "");
+  }
+  c.binarize = "none";
+  c.likelihood = "gaussian";
+  EXPECT_EQ(check_domain(c, set_of({-3, 0.5f, 1000})), "");
+}
+
+}  // namespace
+}  // namespace felbo
