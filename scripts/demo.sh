@@ -8,14 +8,14 @@ runs=${2:-runs}
 echo "== 1. A model whose log p(x) is known exactly: x = W z + b + sigma e (builtin:linear-gaussian)"
 "$felbo" train --data builtin:linear-gaussian --out "$runs/demo-linear-gaussian" --force \
   --likelihood gaussian --hidden none --latent 8 \
-  --epochs 100 --lr 3e-3 --lr-schedule cosine --save-every 100
+  --epochs 150 --lr 1e-2 --lr-schedule cosine --save-every 150
 echo
 echo "   With 100 samples of z a datum, the importance-weighted bound comes closer to log p(x):"
 "$felbo" evaluate "$runs/demo-linear-gaussian" --samples 100
 echo
 echo "== 2. Digits drawn from strokes, 28x28 (builtin:glyphs)"
 "$felbo" train --data builtin:glyphs --out "$runs/demo-glyphs" --force \
-  --likelihood bernoulli --binarize dynamic --hidden 400 --latent 10 \
+  --likelihood bernoulli --binarize dynamic --hidden 400 --latent 8 \
   --epochs 30 --lr 2e-3 --lr-schedule cosine --save-every 10
 echo
 echo "Pictures:"

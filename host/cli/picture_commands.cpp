@@ -26,6 +26,14 @@ struct PictureFlags {
 
 constexpr std::int64_t kMostRows = 100'000'000;
 
+/// The rows of a picture or an array are made in memory, and written from there.
+void check_fits_memory(std::int64_t count, std::int64_t cols) {
+  const double needed = 8.0 * static_cast<double>(count) * static_cast<double>(cols);
+  FELBO_CHECK(needed < physical_memory(),
+              "--count {}: {} columns a row need about {:.1f} GiB, this machine has {:.1f} GiB", count, cols,
+              needed / (1 << 30), physical_memory() / (1 << 30));
+}
+
 void done(const PictureFlags& flags, std::int64_t count) {
   if (flags.json) {
     std::cout << nlohmann::ordered_json{{"out", flags.out.string()}, {"count", count}}.dump() << std::endl;
@@ -76,6 +84,7 @@ void run_sample(const PictureFlags& flags) {
   }
   const LoadedRun run = load_run(exec, flags.run);
   check_picture_output({flags.out, run.shape});
+  check_fits_memory(flags.count, run.vae.config().dimensions);
   z = draw_prior(exec, run.vae, flags.count, flags.seed.value_or(run.config.seed));
   write_rows(
       {flags.out, run.shape},

@@ -144,6 +144,10 @@ TrainingStepOptions training_options(const RunConfig& config) {
           .adam_epsilon = static_cast<float>(config.adam_epsilon)};
 }
 
+double physical_memory() {
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+}
+
 void validate(const RunConfig& config, std::int64_t dimensions) {
   FELBO_CHECK(dimensions >= 1 && dimensions <= kMostDimensions, "data must have 1 to {} dimensions, got {}",
               kMostDimensions, dimensions);
@@ -156,13 +160,11 @@ void validate(const RunConfig& config, std::int64_t dimensions) {
               config.data);
   FELBO_CHECK(config.save_every >= 1, "--save-every must be at least 1, got {}", config.save_every);
   const double needed = bytes_needed(vae, static_cast<double>(step.max_batch) * step.samples);
-  const double memory =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
-  FELBO_CHECK(needed < memory,
+  FELBO_CHECK(needed < physical_memory(),
               "the model and its batch need about {:.1f} GiB, this machine has {:.1f} GiB: lower --hidden, "
               "--latent, --batch or "
               "--samples",
-              needed / (1 << 30), memory / (1 << 30));
+              needed / (1 << 30), physical_memory() / (1 << 30));
 }
 
 std::string check_domain(const RunConfig& config, const DataSet& data) {

@@ -62,6 +62,9 @@ Binarize binarize_mode(const RunConfig& config);
 /// "none" is no hidden layer; else positive widths with commas between them.
 std::vector<std::int64_t> hidden_widths(const std::string& text);
 
+/// Bytes of memory that this machine has.
+double physical_memory();
+
 /// All checks that need no data, and that the model fits this machine's memory.
 void validate(const RunConfig& config, std::int64_t dimensions);
 /// Whether the data can be the likelihood's: throws std::invalid_argument for values outside [0, 1] under

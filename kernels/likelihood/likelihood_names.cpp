@@ -65,7 +65,7 @@ void Likelihood::check() const {
               kMaxLogVar, clamp.lo, clamp.hi);
   if (variance != VarianceKind::kFixed) return;
   FELBO_CHECK(fixed_variance > 0.0f && std::abs(std::log(fixed_variance)) <= kMaxLogVar,
-              "a fixed variance must be above 0, with a logarithm in [-{0}, {0}], got {1}", kMaxLogVar,
+              "variance \"fixed:V\" needs V above 0, with a logarithm in [-{0}, {0}], got {1}", kMaxLogVar,
               fixed_variance);
 }
 

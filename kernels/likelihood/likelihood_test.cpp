@@ -630,7 +630,7 @@ TEST(LikelihoodNames, RefuseWhatTheyDoNotKnow) {
     refused("gaussian", number, {}, "is not a number that a float holds");
   }
   for (const char* number : {"fixed:0", "fixed:-1", "fixed:nan", "fixed:inf", "fixed:1e-36", "fixed:1e36"}) {
-    refused("gaussian", number, {}, "a fixed variance must be above 0, with a logarithm in [-80, 80]");
+    refused("gaussian", number, {}, "variance \"fixed:V\" needs V above 0, with a logarithm in [-80, 80]");
   }
   for (const LogVarClamp& clamp : {LogVarClamp{1, -1}, {kNan, 1}, {-1, kNan}, {-81, 0}, {0, 81}}) {
     refused("gaussian", "learned", clamp,

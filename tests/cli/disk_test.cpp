@@ -1,0 +1,81 @@
+// A disk that has no room (here: a limit on the size of files): the program fails with status 1 and a
+// message, and what stood before still stands.
+#include "tests/cli/run_program.h"
+
+namespace felbo::cli {
+namespace {
+
+class Disk : public ::testing::Test {
+ protected:
+  void SetUp() override { write_bytes(data(), float_npy(300, 12, -1, 1)); }
+  std::string data() const { return folder_ / "x.npy"; }
+  std::string run() const { return folder_ / "run"; }
+  Words train(int epochs) const {
+    return {"train",    "--data", data(),     "--out", run(),      "--likelihood",        "gaussian",
+            "--hidden", "64",     "--latent", "3",     "--epochs", std::to_string(epochs)};
+  }
+
+  TempFolder folder_;
+};
+
+// The checkpoint takes about 30 kB, config.toml and a line of metrics less than 1 kB.
+constexpr std::uint64_t kTooSmall = 8000;
+
+TEST_F(Disk, NoRoomForTheFirstCheckpoint) {
+  const Outcome outcome = felbo(train(2), {.largest_file = kTooSmall});
+  EXPECT_EQ(outcome.status, 1) << "signal " << outcome.signal << "\n" << outcome.err;
+  EXPECT_EQ(outcome.out, "");
+  for (const char* word : {"checkpoint.safetensors", "bytes were written", "File too large"})
+    EXPECT_TRUE(has(outcome.err, word));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/checkpoint.safetensors"));
+  for (const auto& entry : std::filesystem::directory_iterator(run()))
+    EXPECT_FALSE(has(entry.path().filename(), "tmp")) << "a partial file was left";
+}
+
+TEST_F(Disk, AnEarlierCheckpointStaysWhole) {
+  const json trained = felbo_json(train(2));
+  const std::string before = read_bytes(folder_ / "run/checkpoint.safetensors");
+  ASSERT_GT(before.size(), kTooSmall);
+  const Outcome outcome = felbo({"train", "--resume", run(), "--epochs", "4"}, {.largest_file = kTooSmall});
+  EXPECT_EQ(outcome.status, 1) << outcome.err;
+  EXPECT_TRUE(has(outcome.err, "The old file is untouched"));
+  EXPECT_EQ(read_bytes(folder_ / "run/checkpoint.safetensors"), before);
+  EXPECT_EQ(felbo_json({"evaluate", run()})["elbo"], trained["elbo"]);
+
+  // With room again, the run goes on as if nothing had happened.
+  felbo_json({"train", "--resume", run(), "--epochs", "4"});
+  const std::vector<json> resumed = read_metrics(run());
+  const Checkpoint goes_on = read_checkpoint(run());
+  felbo_json(train(4) + Words{"--force"});
+  EXPECT_EQ(resumed, read_metrics(run()));
+  EXPECT_EQ(different_tensors(goes_on, read_checkpoint(run())), Words());
+}
+
+TEST_F(Disk, NoRoomForMetrics) {
+  felbo_json(train(1));
+  const std::string line = read_bytes(folder_ / "run/metrics.jsonl");
+  std::string metrics;
+  for (int i = 0; i < 40; ++i) metrics += line;
+  write_bytes(folder_ / "run/metrics.jsonl", metrics);
+  const auto checkpoint = read_bytes(folder_ / "run/checkpoint.safetensors");
+  const Outcome outcome =
+      felbo({"train", "--resume", run(), "--epochs", "2"}, {.largest_file = metrics.size() + 10});
+  EXPECT_EQ(outcome.status, 1) << outcome.err;
+  EXPECT_TRUE(has(outcome.err, "metrics.jsonl"));
+  EXPECT_EQ(read_bytes(folder_ / "run/checkpoint.safetensors"), checkpoint);
+}
+
+TEST_F(Disk, NoRoomForAnArrayLeavesTheOldOne) {
+  felbo_json(train(1));
+  const std::string out = folder_ / "z.npy";
+  write_bytes(out, "old");
+  const Outcome outcome =
+      felbo({"sample", run(), "--count", "2000", "--out", out}, {.largest_file = kTooSmall});
+  EXPECT_EQ(outcome.status, 1) << outcome.err;
+  EXPECT_TRUE(has(outcome.err, out));
+  EXPECT_EQ(read_bytes(out), "old");
+  EXPECT_EQ(folder_.names(), (Words{"run", "x.npy", "z.npy"}));
+}
+
+}  // namespace
+}  // namespace felbo::cli

@@ -1,0 +1,215 @@
+// A run that was stopped, in whatever way, goes on bit for bit as if it had not been.
+#include "tests/cli/run_program.h"
+
+namespace felbo::cli {
+namespace {
+
+/// 4,000 grey pictures: an epoch takes long enough to be killed in.
+class Resume : public ::testing::Test {
+ protected:
+  void SetUp() override { write_bytes(data(), picture_npy(4000, 8, 8)); }
+  std::string data() const { return folder_ / "x.npy"; }
+  std::string run(const std::string& name) const { return folder_ / name; }
+
+  /// A rate with more digits than six, two samples, a last batch that is smaller: what a careless checkpoint
+  /// would round or forget.
+  Words train(const std::string& name, int epochs) const {
+    return {"train",
+            "--data",
+            data(),
+            "--out",
+            run(name),
+            "--epochs",
+            std::to_string(epochs),
+            "--binarize",
+            "dynamic",
+            "--hidden",
+            "16",
+            "--latent",
+            "3",
+            "--batch",
+            "96",
+            "--lr",
+            "0.00123456789",
+            "--samples",
+            "2",
+            "--threads",
+            "1",
+            "--seed",
+            "7"};
+  }
+
+  void expect_same_run(const std::string& a, const std::string& b) const {
+    expect_same_checkpoint(run(a), run(b));
+    EXPECT_EQ(read_metrics(run(a)), read_metrics(run(b)));
+    EXPECT_EQ(read_bytes(folder_ / a / "config.toml"), read_bytes(folder_ / b / "config.toml"));
+  }
+
+  /// Starts the program and kills it as soon as the run has `lines` lines of metrics.
+  void kill_after(const Words& arguments, const std::string& name, std::size_t lines) const {
+    Program program(arguments);
+    const auto metrics = folder_ / name / "metrics.jsonl";
+    const auto enough = [&] {
+      if (!std::filesystem::exists(metrics)) return false;
+      const std::string text = read_bytes(metrics);
+      return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) >= lines;
+    };
+    while (program.running() && !enough()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    program.kill_hard();
+    const Outcome outcome = program.wait();
+    ASSERT_EQ(outcome.signal, SIGKILL) << "it ended by itself: " << outcome.status << " " << outcome.err;
+  }
+
+  TempFolder folder_;
+};
+
+TEST_F(Resume, FourEpochsAreTwoAndTwo) {
+  felbo_json(train("straight", 4));
+  felbo_json(train("halves", 2));
+  EXPECT_EQ(read_metrics(run("halves")).size(), 2u);
+  const json resumed = felbo_json({"train", "--resume", run("halves"), "--epochs", "4"});
+  EXPECT_EQ(resumed["epochs"], 4);
+  EXPECT_EQ(resumed["device"], "cpu (1 threads)");  // as the run began
+  EXPECT_EQ(read_metrics(run("halves")).size(), 4u);
+  EXPECT_EQ(read_checkpoint(run("halves")).metadata.at("step"), "152");  // 4 x ceil(3600 / 96)
+  expect_same_run("straight", "halves");
+}
+
+TEST_F(Resume, AfterKillsInMidRunUnderACosineScheduleWithWarmUp) {
+  const Words schedule{"--lr-schedule", "cosine", "--warmup-epochs", "3"};
+  felbo_json(train("straight", 40) + schedule);
+  kill_after(train("killed", 40) + schedule, "killed", 2);
+  kill_after({"train", "--resume", run("killed")}, "killed", 9);
+  const int reached = std::stoi(read_checkpoint(run("killed")).metadata.at("epoch").get<std::string>());
+  EXPECT_GE(reached, 8);
+  EXPECT_LT(reached, 40);
+  felbo_json({"train", "--resume", run("killed")});
+  EXPECT_EQ(read_metrics(run("killed")).size(), 40u);
+  expect_same_run("straight", "killed");
+}
+
+TEST_F(Resume, CheckpointsAFewEpochsApart) {
+  felbo_json(train("straight", 8) + Words{"--save-every", "3"});
+  kill_after(train("killed", 8) + Words{"--save-every", "3"}, "killed", 4);
+  felbo_json({"train", "--resume", run("killed")});
+  expect_same_run("straight", "killed");
+}
+
+TEST_F(Resume, DropsLinesOfMetricsThatTheCheckpointDoesNotKnow) {
+  felbo_json(train("straight", 4));
+  felbo_json(train("stopped", 2));
+  std::ofstream metrics(folder_ / "stopped" / "metrics.jsonl", std::ios::app);
+  metrics << R"({"epoch": 3, "elbo": -1.0})"
+          << "\n"
+          << R"({"epoch": 4, "el)" << std::flush;
+  felbo_json({"train", "--resume", run("stopped"), "--epochs", "4"});
+  expect_same_run("straight", "stopped");
+}
+
+TEST_F(Resume, OfAFinishedRunChangesNothing) {
+  const json trained = felbo_json(train("done", 2));
+  const Checkpoint before = read_checkpoint(run("done"));
+  const json resumed = felbo_json({"train", "--resume", run("done")});
+  EXPECT_EQ(resumed["elbo"], trained["elbo"]);
+  EXPECT_EQ(different_tensors(before, read_checkpoint(run("done"))), Words());
+  EXPECT_EQ(read_metrics(run("done")).size(), 2u);
+}
+
+TEST_F(Resume, TakesTheFlagsThatMayChange) {
+  felbo_json(train("a", 2));
+  const json resumed = felbo_json({"train", "--resume", run("a"), "--epochs", "3", "--threads", "2",
+                                   "--save-every", "2", "--device", "cpu"});
+  EXPECT_EQ(resumed["device"], "cpu (2 threads)");
+  const std::string config = read_bytes(folder_ / "a" / "config.toml");
+  for (const char* line : {"epochs = 3", "threads = 2", "save-every = 2", "device = 'cpu'"})
+    EXPECT_TRUE(has(config, line));
+}
+
+/// Comparing bits notices each thing that a checkpoint could forget: with it forgotten, the run goes on, but
+/// elsewhere.
+TEST_F(Resume, ForgettingAnyPartOfTheStateShows) {
+  felbo_json(train("straight", 4));
+  felbo_json(train("half", 2));
+  const Checkpoint straight = read_checkpoint(run("straight"));
+  const std::string whole = read_bytes(folder_ / "half" / "checkpoint.safetensors");
+  const auto zero = [](const char* prefix) {
+    return [prefix](json& header, std::string& bytes) {
+      for (const auto& [name, tensor] : header.items()) {
+        if (!name.starts_with(prefix)) continue;
+        const std::uint64_t begin = tensor["data_offsets"][0], end = tensor["data_offsets"][1];
+        std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(begin), end - begin, '\0');
+      }
+    };
+  };
+  const auto other_seed = [](json& header, std::string&) {
+    std::string config = header["__metadata__"]["config"];
+    const std::size_t at = config.find("seed = 7");
+    ASSERT_NE(at, std::string::npos);
+    header["__metadata__"]["config"] = config.replace(at, 8, "seed = 8");
+  };
+  const auto resumed_with = [&](const auto& edit) {
+    write_bytes(folder_ / "half" / "checkpoint.safetensors", edited_checkpoint(whole, edit));
+    felbo_json({"train", "--resume", run("half"), "--epochs", "4"});
+    return different_tensors(straight, read_checkpoint(run("half")));
+  };
+  EXPECT_EQ(resumed_with([](json&, std::string&) {}), Words());
+  EXPECT_EQ(resumed_with(zero("adam.m.")).size(), straight.tensors.size());
+  EXPECT_EQ(resumed_with(zero("adam.v.")).size(), straight.tensors.size());
+  EXPECT_EQ(resumed_with(other_seed).size(), straight.tensors.size());
+}
+
+class ResumeRefused : public Resume {
+ protected:
+  /// Expects status 2, all of `words` on standard error, and every file as it was.
+  void refused(const Words& arguments, const Words& words) const {
+    const auto before = snapshot(folder_.path());
+    const Outcome outcome = felbo(arguments);
+    EXPECT_EQ(outcome.status, 2) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+    for (const std::string& word : words) EXPECT_TRUE(has(outcome.err, word));
+    EXPECT_TRUE(before == snapshot(folder_.path())) << "something was written";
+  }
+};
+
+TEST_F(ResumeRefused, OtherEpochsUnderCosine) {
+  felbo_json(train("a", 2) + Words{"--lr-schedule", "cosine"});
+  refused({"train", "--resume", run("a"), "--epochs", "4"}, {"--epochs 4", "cosine", "2 epochs"});
+}
+
+TEST_F(ResumeRefused, WhatAStepDependsOn) {
+  felbo_json(train("a", 2));
+  refused({"train", "--resume", run("a"), "--lr", "1e-2"}, {"--lr", "cannot change"});
+  refused({"train", "--resume", run("a"), "--seed", "1"}, {"--seed", "cannot change"});
+  refused({"train", "--resume", run("a"), "--data", data()}, {"--data", "cannot change"});
+  refused({"train", "--resume", run("a"), "--out", run("b")}, {"--out"});
+  refused({"train", "--resume", run("a"), "--epochs", "1"}, {"--epochs 1", "already finished 2"});
+  refused({"train", "--resume", run("a"), "--epochs", "0"}, {"epochs", "0"});
+  refused({"train", "--resume", run("a"), "--epochs", "3", "--save-every", "0"}, {"--save-every"});
+}
+
+TEST_F(ResumeRefused, DataThatAreNotThoseOfTheRun) {
+  felbo_json(train("a", 2));
+  write_bytes(data(), picture_npy(3000, 8, 8));
+  refused({"train", "--resume", run("a"), "--epochs", "3"}, {data(), "not those that the run began with"});
+  write_bytes(data(), picture_npy(4000, 8, 7));
+  refused({"train", "--resume", run("a"), "--epochs", "3"}, {data(), "56", "64"});
+  std::filesystem::remove(data());
+  refused({"train", "--resume", run("a"), "--epochs", "3"}, {data(), "no such file"});
+}
+
+TEST_F(ResumeRefused, MetricsThatAreNone) {
+  felbo_json(train("a", 2));
+  write_bytes(folder_ / "a" / "metrics.jsonl", "{\"epoch\": 1}\nhello\n");
+  refused({"train", "--resume", run("a"), "--epochs", "3"}, {"metrics.jsonl", "line 2"});
+}
+
+TEST_F(ResumeRefused, RunThatHasNoCheckpointYet) {
+  felbo_json(train("a", 2));
+  std::filesystem::remove(folder_ / "a" / "checkpoint.safetensors");
+  refused({"train", "--resume", run("a")}, {run("a"), "before its first checkpoint", "--force"});
+  refused({"train", "--resume", run("none")}, {run("none"), "holds no run"});
+  refused({"train", "--resume", data()}, {data()});
+}
+
+}  // namespace
+}  // namespace felbo::cli
