@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "benchmarks/peaks.h"
 #include "benchmarks/step_bench.h"
 #include "host/cli/commands.h"
+#include "host/cli/common.h"
 #include "kernels/common/check.h"
 
 namespace felbo {
@@ -68,6 +68,16 @@ class Results {
   nlohmann::ordered_json rows_ = nlohmann::ordered_json::array();
 };
 
+/// The message of a run that failed, else "". Google Benchmark 1.8 renamed the members.
+template <class Run>
+std::string error_of(const Run& run) {
+  if constexpr (requires { run.error_occurred; }) {
+    return run.error_occurred ? run.error_message : "";
+  } else {
+    return run.skipped ? run.skip_message : "";
+  }
+}
+
 /// Takes the medians that Google Benchmark computes over the repetitions.
 class MedianReporter : public benchmark::BenchmarkReporter {
  public:
@@ -76,7 +86,8 @@ class MedianReporter : public benchmark::BenchmarkReporter {
   bool ReportContext(const Context&) override { return true; }
   void ReportRuns(const std::vector<Run>& runs) override {
     for (const Run& run : runs) {
-      if (run.error_occurred) throw std::runtime_error(run.benchmark_name() + ": " + run.error_message);
+      const std::string error = error_of(run);
+      if (!error.empty()) throw std::runtime_error(run.benchmark_name() + ": " + error);
       if (run.run_type != Run::RT_Aggregate || run.aggregate_name != "median") continue;
       const double seconds = run.real_accumulated_time;
       const auto rate = run.counters.find("bytes_per_second");
@@ -148,8 +159,14 @@ void run_bench(const BenchFlags& flags) {
   if (all || flags.what == "kernels") bench_kernels(flags, results);
   if (all || flags.what == "gemm") bench_gemm(results);
   if (all || flags.what == "step") bench_step(results);
-  if (flags.json)
-    std::cout << nlohmann::ordered_json{{"device", device}, {"results", results.rows()}}.dump() << std::endl;
+  if (flags.json) print_json({{"device", device}, {"results", results.rows()}});
+}
+
+void check_kernel_flags(const CLI::App& command, const BenchFlags& flags) {
+  for (const char* name : {"--filter", "--repetitions"}) {
+    FELBO_CHECK(command.get_option(name)->count() == 0 || (flags.what != "gemm" && flags.what != "step"),
+                "{} goes with bench kernels (or all), not with bench {}", name, flags.what);
+  }
 }
 
 }  // namespace
@@ -164,7 +181,10 @@ void add_bench_command(CLI::App& app) {
   command->add_option("--repetitions", flags->repetitions, "Timings of which the median is taken (kernels)");
   command->add_option("--threads", flags->threads, "CPU threads, 0 for all cores");
   command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");
-  command->callback([flags] { run_bench(*flags); });
+  command->callback([command, flags] {
+    check_kernel_flags(*command, *flags);
+    run_bench(*flags);
+  });
 }
 
 }  // namespace felbo

@@ -2,6 +2,7 @@
 
 #include <dnnl.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "benchmarks/timer.h"

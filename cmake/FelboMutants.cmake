@@ -7,7 +7,8 @@
 #
 # Each makes a copy of the op's sources with that one change, links it with the op's own test in place of the real
 # object, and passes when the test goes red. In a host room the change stands in one .cpp, or in a header x.h, whose
-# own test x_test.cpp is then compiled again with the changed header in front. A `from` that does not stand exactly once in the file stops configuring.
+# own test x_test.cpp is then compiled again with the changed header in front. A `from` that does not stand exactly once
+# in the file stops configuring.
 function(felbo_add_mutants folder test_objects)
   get_filename_component(op ${folder} NAME)
   file(GLOB op_sources RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/${folder}/*_cpu.cpp)
@@ -19,6 +20,7 @@ function(felbo_add_mutants folder test_objects)
       set(${key} "${CMAKE_MATCH_2}")
       if(key STREQUAL "to")
         felbo_add_mutant(${op} ${name} ${file} "${from}" "${to}" ${test_objects} "${op_sources}")
+        set_tests_properties(mutant.${op}.${name} PROPERTIES FIXTURES_REQUIRED green_${folder})
       endif()
     elseif(NOT line MATCHES "^(#.*)?$")
       message(FATAL_ERROR "${folder}/mutants.txt: cannot read the line: ${line}")

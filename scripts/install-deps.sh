@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what felbo is built and tested with, on Debian or Ubuntu: distribution packages by name, and the Python
-# packages that the tests read files back with, in build/venv. Does nothing where all is there. Without root or sudo
-# it prints the command and stops.
+# Installs what felbo is built with, on Debian 12 or Ubuntu 24.04 and later: distribution packages by name. With --test
+# also the Python packages that the tests read files back with, in build/venv. Does nothing where all is there. Without
+# root or sudo it prints the command and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,11 @@ packages=(
   libbenchmark-dev libgtest-dev librandom123-dev                     # benchmarks and tests
   python3 python3-venv curl ca-certificates                          # file tests, data sets
 )
+
+case "${1:-}" in
+  "" | --test) ;;
+  *) echo "usage: scripts/install-deps.sh [--test]" >&2; exit 2 ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do
@@ -41,13 +46,18 @@ if [ "${#missing[@]}" -gt 0 ]; then
   DEBIAN_FRONTEND=noninteractive "${run[@]}" "$install"
 fi
 
-# The tests check that numpy and safetensors read what felbo writes.
+[ "${1:-}" = --test ] || exit 0
+
+# The tests check that numpy and safetensors read what felbo writes; without them those tests say that they skip.
 requirements=tests/requirements.txt
 stamp=build/venv/installed.txt
 if ! cmp -s "$requirements" "$stamp"; then
   echo "felbo: installing $(tr '\n' ' ' <"$requirements")into build/venv"
   mkdir -p build
-  python3 -m venv build/venv
-  build/venv/bin/pip install --quiet --disable-pip-version-check -r "$requirements"
-  cp "$requirements" "$stamp"
+  if python3 -m venv build/venv &&
+    build/venv/bin/pip install --quiet --disable-pip-version-check -r "$requirements"; then
+    cp "$requirements" "$stamp"
+  else
+    echo "felbo: the Python packages could not be installed: the tests that need them will skip" >&2
+  fi
 fi

@@ -3,10 +3,37 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <stdexcept>
+#include <utility>
+
 #include "host/report/npy_writer.h"
 #include "host/report/png_writer.h"
+#include "host/run/run_options.h"
 
 namespace felbo {
+
+void add_common_options(CLI::App& command, CommonFlags& flags) {
+  command.add_option("--seed", flags.seed, "Seed of the noise; the run's own if not given")
+      ->check(check_seed, "", "seed");
+  command.add_option("--threads", flags.threads, "CPU threads, 0 for all cores")->capture_default_str();
+  command.add_option("--device", flags.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  command.add_flag("--json", flags.json, "Print one JSON object as the last line of standard output");
+}
+
+void flush_output() {
+  std::cout.flush();
+  if (!std::cout || std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    throw std::runtime_error("cannot write to standard output (a full disk or a closed pipe?)");
+  }
+}
+
+void print_json(const nlohmann::ordered_json& json, int indent) {
+  std::cout << json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  flush_output();
+}
 
 CpuExec open_device(const std::string& device, int threads) {
   if (device.starts_with("cuda")) {
@@ -36,10 +63,14 @@ NamedPart part_by_name(const DataSet& data, const std::string& split) {
   return {"train", &data.train};
 }
 
-DataSet load_run_data(const std::string& spec, const RunConfig& config) {
+DataSet load_run_data(const std::string& spec, const RunConfig& config, bool fraction_given) {
   FELBO_CHECK(!spec.empty(),
               "--data SPEC is missing: a folder, a file, builtin:glyphs or builtin:linear-gaussian");
-  return hold_out(load_data(spec), config.valid_fraction);
+  DataSet data = load_data(spec);
+  FELBO_CHECK(!fraction_given || !(data.valid || data.test),
+              "--valid-fraction {}: {} has a {} part of its own; --valid-fraction is for sets without one",
+              config.valid_fraction, spec, data.valid ? "valid" : "test");
+  return hold_out(std::move(data), config.valid_fraction);
 }
 
 void check_width(const DataSet& data, const Vae& vae) {

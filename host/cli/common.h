@@ -1,9 +1,13 @@
 // What several verbs share.
 #pragma once
 
+#include <CLI/CLI.hpp>
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "host/data/dataset.h"
 #include "host/evaluate/evaluate.h"
@@ -11,6 +15,23 @@
 #include "host/run/run_config.h"
 
 namespace felbo {
+
+/// The flags that every verb on a trained run has.
+struct CommonFlags {
+  std::optional<std::uint64_t> seed;
+  std::string device = "auto";
+  int threads = 0;
+  bool json = false;
+};
+void add_common_options(CLI::App& command, CommonFlags& flags);
+
+/// Writes out what standard output still holds. A result that could not be printed is a failure, not a
+/// success with nothing to read: throws std::runtime_error.
+void flush_output();
+
+/// Prints the object on one line of standard output (with `indent` >= 0 on several) and flushes it, as
+/// flush_output() does. A path need not be UTF-8, JSON must be: other bytes become U+FFFD.
+void print_json(const nlohmann::ordered_json& json, int indent = -1);
 
 /// The CPU with the number of threads asked for. Throws std::runtime_error for cuda, which this build does
 /// not have, and std::invalid_argument for an unknown name.
@@ -27,8 +48,10 @@ NamedPart held_out_part(const DataSet& data);
 /// set has no such part.
 NamedPart part_by_name(const DataSet& data, const std::string& split);
 
-/// Loads the data that a run's figures are computed on, holding out what the run held out.
-DataSet load_run_data(const std::string& spec, const RunConfig& config);
+/// Loads the data that a run's figures are computed on, holding out what the run held out. Throws
+/// std::invalid_argument for a fraction that the user asked for (`fraction_given`) where the set brings a
+/// part of its own to judge by.
+DataSet load_run_data(const std::string& spec, const RunConfig& config, bool fraction_given = false);
 
 /// Throws std::invalid_argument unless the data have the columns that the model was made for.
 void check_width(const DataSet& data, const Vae& vae);

@@ -1,12 +1,14 @@
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <chrono>
-#include <iostream>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
 
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
-#include "host/run/run_options.h"
 
 namespace felbo {
 namespace {
@@ -16,24 +18,21 @@ struct EvaluateFlags {
   std::string data;
   std::string split;
   std::int64_t samples = 1;
-  std::optional<std::uint64_t> seed;
-  std::string device = "auto";
-  int threads = 0;
-  bool json = false;
+  CommonFlags common;
 };
 
 void run_evaluate(const EvaluateFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
-  const CpuExec exec = open_device(flags.device, flags.threads);
+  const CpuExec exec = open_device(flags.common.device, flags.common.threads);
   const LoadedRun run = load_run(exec, flags.run);
   const DataSet data = load_run_data(flags.data.empty() ? run.config.data : flags.data, run.config);
   const NamedPart part = part_by_name(data, flags.split);
   check_width(data, run.vae);
   warn_of_domain(run.config, data);
-  const std::uint64_t seed = flags.seed.value_or(run.config.seed);
+  const std::uint64_t seed = flags.common.seed.value_or(run.config.seed);
   const Evaluation e = evaluate_part(exec, run.config, run.vae, run.state, *part.part, flags.samples, seed);
   const std::optional<ExactGap> exact = exact_gap(*part.part, e);
-  if (!flags.json) {
+  if (!flags.common.json) {
     fmt::print("{}", describe(e, part.name, exact));
     return;
   }
@@ -52,7 +51,7 @@ void run_evaluate(const EvaluateFlags& flags) {
       {"clamped", e.clamped},
       {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()}};
   add_exact(json, exact);
-  std::cout << json.dump() << std::endl;
+  print_json(json);
 }
 
 }  // namespace
@@ -67,11 +66,7 @@ void add_evaluate_command(CLI::App& app) {
   command->add_option("--split", flags->split,
                       "train, valid or test; test, else valid, else train if not given");
   command->add_option("--samples", flags->samples, "Samples of z a datum");
-  command->add_option("--seed", flags->seed, "Seed of the noise; the run's own if not given")
-      ->check(check_seed, "", "seed");
-  command->add_option("--threads", flags->threads, "CPU threads, 0 for all cores");
-  command->add_option("--device", flags->device, "auto, cpu, cuda or cuda:N");
-  command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");
+  add_common_options(*command, flags->common);
   command->callback([flags] { run_evaluate(*flags); });
 }
 

@@ -5,10 +5,12 @@
 #include <spdlog/version.h>
 #include <zlib.h>
 
-#include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "host/cli/commands.h"
+#include "host/cli/common.h"
 
 namespace felbo {
 namespace {
@@ -45,7 +47,7 @@ void add_info_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("info", "Version, build options, devices and libraries");
   auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "Print one JSON object as the last line of standard output");
-  command->callback([json] { std::cout << info().dump(*json ? -1 : 2) << std::endl; });
+  command->callback([json] { print_json(info(), *json ? -1 : 2); });
 }
 
 }  // namespace felbo

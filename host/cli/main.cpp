@@ -1,27 +1,23 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
-#include <iostream>
+#include <cstdlib>
+#include <exception>
 #include <new>
+#include <stdexcept>
 
 #include "host/cli/commands.h"
+#include "host/cli/common.h"
 #include "kernels/common/check.h"
 
 namespace {
 
 constexpr int kRunFailed = 1;
 constexpr int kBadRequest = 2;
-
-/// A result that could not be printed is a failure, not a success with nothing to read.
-void flush_output() {
-  std::cout.flush();
-  if (!std::cout || std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    throw std::runtime_error("cannot write to standard output (a full disk or a closed pipe?)");
-  }
-}
 
 /// Threads that wait for each other by spinning take the core from the very thread they wait for as soon as
 /// something else runs on the machine: a training step then takes several times as long. The OpenMP runtime
@@ -48,10 +44,12 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
     FELBO_CHECK(!app.get_subcommands().empty(),
                 "no subcommand: what shall it do? Run with --help for the list");
-    flush_output();
+    felbo::flush_output();
     return 0;
   } catch (const CLI::Success& help) {
-    return app.exit(help);
+    const int status = app.exit(help);
+    felbo::flush_output();
+    return status;
   } catch (const CLI::ParseError& error) {
     fmt::print(stderr, "felbo: {}\nRun with --help for the flags.\n", error.what());
     return kBadRequest;

@@ -1,13 +1,16 @@
 // sample, reconstruct, encode: what a trained model shows.
 #include <fmt/format.h>
 
-#include <iostream>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
 #include "host/evaluate/generate.h"
 #include "host/report/npy_writer.h"
-#include "host/run/run_options.h"
 
 namespace felbo {
 namespace {
@@ -19,10 +22,16 @@ struct PictureFlags {
   std::string split;
   std::string from = "prior";
   std::int64_t count = 0;
-  std::optional<std::uint64_t> seed;
-  int threads = 0;
-  bool json = false;
+  CommonFlags common;
 };
+
+CpuExec device_of(const PictureFlags& flags) {
+  return open_device(flags.common.device, flags.common.threads);
+}
+
+std::uint64_t seed_of(const PictureFlags& flags, const LoadedRun& run) {
+  return flags.common.seed.value_or(run.config.seed);
+}
 
 constexpr std::int64_t kMostRows = 100'000'000;
 
@@ -35,8 +44,8 @@ void check_fits_memory(std::int64_t count, std::int64_t cols) {
 }
 
 void done(const PictureFlags& flags, std::int64_t count) {
-  if (flags.json) {
-    std::cout << nlohmann::ordered_json{{"out", flags.out.string()}, {"count", count}}.dump() << std::endl;
+  if (flags.common.json) {
+    print_json({{"out", flags.out.string()}, {"count", count}});
   } else {
     fmt::print("{} rows in {}\n", count, flags.out.string());
   }
@@ -61,40 +70,45 @@ RunOnData load(const CpuExec& exec, const PictureFlags& flags) {
 Encoded encode_rows(const CpuExec& exec, const RunOnData& r, const PictureFlags& flags, std::int64_t count,
                     bool keep_x) {
   return encode(exec, r.run.vae, r.run.state.parameters.view(), ResidentData<CpuExec>(exec, *r.part), count,
-                binarize_mode(r.run.config), flags.seed.value_or(r.run.config.seed), keep_x);
+                binarize_mode(r.run.config), seed_of(flags, r.run), keep_x);
 }
 
-void run_sample(const PictureFlags& flags) {
-  const CpuExec exec(flags.threads);
-  FELBO_CHECK(flags.from == "prior" || flags.from == "posterior",
-              "--from must be prior or posterior, got '{}'", flags.from);
-  FELBO_CHECK(flags.count >= 1 && flags.count <= kMostRows, "--count must be between 1 and {}, got {}",
-              kMostRows, flags.count);
-  std::vector<float> z;
-  if (flags.from == "posterior") {
-    const RunOnData r = load(exec, flags);
-    check_picture_output({flags.out, r.part->shape});
-    z = draw_posterior(exec, r.run.vae, encode_rows(exec, r, flags, flags.count, false),
-                       flags.seed.value_or(r.run.config.seed));
-    write_rows({flags.out, r.part->shape},
-               decode(exec, r.run.vae, r.run.state.parameters.view(),
-                      {z.data(), flags.count, r.run.vae.config().latent}),
-               {}, r.part->cols);
-    return done(flags, flags.count);
-  }
+void sample_posterior(const CpuExec& exec, const PictureFlags& flags) {
+  const RunOnData r = load(exec, flags);
+  check_picture_output({flags.out, r.part->shape});
+  const std::vector<float> z =
+      draw_posterior(exec, r.run.vae, encode_rows(exec, r, flags, flags.count, false), seed_of(flags, r.run));
+  write_rows({flags.out, r.part->shape},
+             decode(exec, r.run.vae, r.run.state.parameters.view(),
+                    {z.data(), flags.count, r.run.vae.config().latent}),
+             {}, r.part->cols);
+}
+
+void sample_prior(const CpuExec& exec, const PictureFlags& flags) {
+  FELBO_CHECK(flags.data.empty() && flags.split.empty(),
+              "--data and --split go with --from posterior: draws from the prior see no data");
   const LoadedRun run = load_run(exec, flags.run);
   check_picture_output({flags.out, run.shape});
   check_fits_memory(flags.count, run.vae.config().dimensions);
-  z = draw_prior(exec, run.vae, flags.count, flags.seed.value_or(run.config.seed));
+  const std::vector<float> z = draw_prior(exec, run.vae, flags.count, seed_of(flags, run));
   write_rows(
       {flags.out, run.shape},
       decode(exec, run.vae, run.state.parameters.view(), {z.data(), flags.count, run.vae.config().latent}),
       {}, run.vae.config().dimensions);
+}
+
+void run_sample(const PictureFlags& flags) {
+  const CpuExec exec = device_of(flags);
+  FELBO_CHECK(flags.from == "prior" || flags.from == "posterior",
+              "--from must be prior or posterior, got '{}'", flags.from);
+  FELBO_CHECK(flags.count >= 1 && flags.count <= kMostRows, "--count must be between 1 and {}, got {}",
+              kMostRows, flags.count);
+  flags.from == "posterior" ? sample_posterior(exec, flags) : sample_prior(exec, flags);
   done(flags, flags.count);
 }
 
 void run_reconstruct(const PictureFlags& flags) {
-  const CpuExec exec(flags.threads);
+  const CpuExec exec = device_of(flags);
   const RunOnData r = load(exec, flags);
   check_picture_output({flags.out, r.part->shape});
   const Encoded encoded = encode_rows(exec, r, flags, flags.count, true);
@@ -106,7 +120,7 @@ void run_reconstruct(const PictureFlags& flags) {
 }
 
 void run_encode(const PictureFlags& flags) {
-  const CpuExec exec(flags.threads);
+  const CpuExec exec = device_of(flags);
   FELBO_CHECK(flags.out.extension() == ".npy", "--out {}: the name must end in .npy", flags.out.string());
   const RunOnData r = load(exec, flags);
   const Encoded encoded = encode_rows(exec, r, flags, r.part->rows, false);
@@ -121,10 +135,7 @@ CLI::App* add_picture_command(CLI::App& app, const char* name, const char* help,
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("RUN", flags->run, "Folder of a run")->required();
   command->add_option("--out", flags->out, "File to write: .png or .npy")->required();
-  command->add_option("--seed", flags->seed, "Seed of the noise; the run's own if not given")
-      ->check(check_seed, "", "seed");
-  command->add_option("--threads", flags->threads, "CPU threads, 0 for all cores");
-  command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");
+  add_common_options(*command, flags->common);
   command->callback([flags, run] { run(*flags); });
   return command;
 }

@@ -1,14 +1,25 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
 #include <fstream>
-#include <iostream>
+#include <memory>
+#include <optional>
 #include <sstream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
 #include "host/evaluate/generate.h"
+#include "host/report/png_writer.h"
 #include "host/run/atomic_file.h"
 #include "host/run/run_folder.h"
 #include "host/run/run_options.h"
@@ -24,6 +35,7 @@ struct TrainFlags {
   std::filesystem::path config_file;
   bool force = false;
   bool json = false;
+  bool fraction_given = false;  // --valid-fraction on the command line; config.toml always holds one
 };
 
 std::string read_text(const std::filesystem::path& path) {
@@ -60,8 +72,9 @@ void check_steps(const RunConfig& config, std::int64_t rows) {
 Training start_new(TrainFlags& flags) {
   const CpuExec exec = open_device(flags.config.device, flags.config.threads);
   check_new_run(flags.out, flags.force);
-  DataSet data = load_run_data(flags.config.data, flags.config);
+  DataSet data = load_run_data(flags.config.data, flags.config, flags.fraction_given);
   validate(flags.config, data.train.cols);
+  check_memory(flags.config, data.train.cols, data.train.rows);
   warn_of_domain(flags.config, data);
   check_steps(flags.config, data.train.rows);
   flags.config.epochs = lr_schedule(flags.config).epochs();
@@ -99,7 +112,7 @@ void check_resume_flags(const CLI::App& command, const TrainFlags& flags) {
 /// A file that was replaced since would go on as another run.
 void check_same_data(const RunConfig& config, const DataSet& data, const LoadedRun& run) {
   check_width(data, run.vae);
-  check_domain(config, data);
+  warn_of_domain(config, data);
   const std::int64_t steps = run.state.epoch * steps_per_epoch(data.train.rows, config.batch);
   FELBO_CHECK(
       steps == run.state.step,
@@ -126,8 +139,10 @@ Training go_on(const CLI::App& command, const TrainFlags& flags) {
   }
   DataSet data = load_run_data(config.data, config);
   validate(config, data.train.cols);
+  check_memory(config, data.train.cols, data.train.rows);
   check_same_data(config, data, loaded);
   check_steps(config, data.train.rows);
+  remove_leftovers(flags.resume);
   truncate_metrics(run_files(flags.resume).metrics, loaded.state.epoch);
   write_file_atomically(run_files(flags.resume).config, to_toml(config));
   return {exec, config, std::move(data), std::move(loaded.vae), std::move(loaded.state), flags.resume};
@@ -152,20 +167,42 @@ std::string metrics_line(const ModelState<CpuExec>& state, const EpochTraining& 
   return line.dump();
 }
 
-/// Samples and reconstructions beside the checkpoint, where the data are pictures.
-void write_pictures(const CpuExec& exec, const Training& t) {
+constexpr std::int64_t kSamples = 100;
+constexpr std::int64_t kReconstructions = 50;  // each below its original: as many tiles as samples
+
+/// Whether the run gets pictures; warns, before the training and not after it, of those that it cannot get.
+bool wants_pictures(const ImageShape& shape) {
+  if (shape.height == 0) return false;
+  if (can_draw(shape.height, shape.width, kSamples)) return true;
+  spdlog::warn(
+      "no pictures will be drawn: {} of {} x {} pixels are too large for one (at most {} along a side, {} in "
+      "all); `felbo sample --out FILE.npy` gives the values",
+      kSamples, shape.height, shape.width, kMostTileSide, kMostPixels);
+  return false;
+}
+
+/// Samples and reconstructions beside the checkpoint.
+void write_pictures(const Training& t) {
   const DataPart& part = *held_out_part(t.data).part;
-  if (part.shape.height == 0) return;
   const View<const float, 1> parameters = t.state.parameters.view();
   const std::int64_t X = part.cols, Z = t.vae.config().latent;
-  const std::vector<float> z = draw_prior(exec, t.vae, 100, t.config.seed);
-  write_rows({run_files(t.run).samples, part.shape}, decode(exec, t.vae, parameters, {z.data(), 100, Z}), {},
-             X);
-  const std::int64_t count = std::min<std::int64_t>(50, part.rows);
-  const Encoded encoded = encode(exec, t.vae, parameters, ResidentData<CpuExec>(exec, part), count,
+  const std::vector<float> z = draw_prior(t.exec, t.vae, kSamples, t.config.seed);
+  write_rows({run_files(t.run).samples, part.shape},
+             decode(t.exec, t.vae, parameters, {z.data(), kSamples, Z}), {}, X);
+  const std::int64_t count = std::min(kReconstructions, part.rows);
+  const Encoded encoded = encode(t.exec, t.vae, parameters, ResidentData<CpuExec>(t.exec, part), count,
                                  binarize_mode(t.config), t.config.seed, true);
   write_rows({run_files(t.run).reconstructions, part.shape},
-             decode(exec, t.vae, parameters, {encoded.mu.data(), count, Z}), encoded.x, X);
+             decode(t.exec, t.vae, parameters, {encoded.mu.data(), count, Z}), encoded.x, X);
+}
+
+/// The run is trained and saved: pictures that cannot be written are no failure of it.
+void try_pictures(const Training& t) {
+  try {
+    write_pictures(t);
+  } catch (const std::exception& error) {
+    spdlog::warn("the run is complete, but not its pictures: {}", error.what());
+  }
 }
 
 struct TrainResult {
@@ -174,86 +211,134 @@ struct TrainResult {
   double step_seconds = 0.0;
 };
 
-TrainResult run_epochs(Training& t) {
-  const CpuExec& exec = t.exec;
-  const NamedPart held_out = held_out_part(t.data);
-  const std::string judged =
-      held_out.name == "train" ? "train (nothing held out)" : held_out.name + " (held-out)";
-  const LrSchedule schedule = lr_schedule(t.config);
-  const ResidentData<CpuExec> train(exec, t.data.train);
-  TrainingStepOptions options = training_options(t.config);
-  options.max_batch = std::min(options.max_batch, train.rows());
-  const std::int64_t steps = steps_per_epoch(train.rows(), options.max_batch);
-  TrainingStep<CpuExec> step(exec, t.vae, train, options);
-  Progress progress(schedule.epochs(), steps, ProgressKind::kAuto, t.state.epoch + 1);
-  TrainResult result;
-  const auto judge = [&] {
-    return evaluate_part(exec, t.config, t.vae, t.state, *held_out.part, 1, t.config.seed);
-  };
-  if (t.state.epoch >= schedule.epochs()) result.held_out = judge();
-  while (t.state.epoch < schedule.epochs()) {
-    progress.begin_epoch(t.state.epoch + 1);
-    const EpochTraining epoch =
-        train_epoch(step, t.state, train.rows(), options.max_batch, t.config.seed, schedule, progress);
-    result.held_out = judge();
-    if (!std::isfinite(result.held_out.elbo.mean)) {
-      throw std::runtime_error(fmt::format(
-          "the held-out ELBO of epoch {} is {}: the run diverged. Its last good checkpoint stands",
-          t.state.epoch, result.held_out.elbo.mean));
-    }
-    result.samples += train.rows();
-    result.step_seconds += epoch.seconds;
-    append_metrics(run_files(t.run).metrics, metrics_line(t.state, epoch, result.held_out));
-    if (t.state.epoch % t.config.save_every == 0 || t.state.epoch == schedule.epochs()) {
-      save_checkpoint(run_files(t.run).checkpoint, t.config, t.data.train.shape, t.vae, t.state);
-    }
-    progress.end_epoch({.epoch = t.state.epoch,
-                        .epochs = schedule.epochs(),
-                        .evaluated_on = judged,
-                        .evaluated = {result.held_out.elbo.mean, result.held_out.log_px_given_z.mean,
-                                      result.held_out.kl.mean},
-                        .train_elbo = epoch.terms.elbo,
-                        .learning_rate = epoch.lr,
-                        .samples_per_second = epoch.samples_per_second,
-                        .clamped = epoch.clamped});
+ElboTerms terms_of(const Evaluation& e) { return {e.elbo.mean, e.log_px_given_z.mean, e.kl.mean}; }
+
+/// The epochs that a run has left: trains, judges on the held-out part and keeps the books.
+class EpochLoop {
+ public:
+  explicit EpochLoop(Training& training)
+      : t_(training),
+        held_out_(held_out_part(t_.data)),
+        schedule_(lr_schedule(t_.config)),
+        train_(t_.exec, t_.data.train),
+        batch_(std::min(t_.config.batch, train_.rows())),
+        step_(t_.exec, t_.vae, train_, step_options()),
+        progress_(schedule_.epochs(), steps_per_epoch(train_.rows(), batch_), ProgressKind::kAuto,
+                  t_.state.epoch + 1) {}
+
+  TrainResult operator()() {
+    if (t_.state.epoch >= schedule_.epochs()) judge();
+    while (t_.state.epoch < schedule_.epochs()) run_epoch();
+    return std::move(result_);
   }
-  return result;
+
+ private:
+  TrainingStepOptions step_options() const {
+    TrainingStepOptions options = training_options(t_.config);
+    options.max_batch = batch_;
+    return options;
+  }
+
+  void judge() {
+    result_.held_out =
+        evaluate_part(t_.exec, t_.config, t_.vae, t_.state, *held_out_.part, 1, t_.config.seed);
+  }
+
+  void run_epoch() {
+    progress_.begin_epoch(t_.state.epoch + 1);
+    const EpochTraining epoch =
+        train_epoch(step_, t_.state, train_.rows(), batch_, t_.config.seed, schedule_, progress_);
+    judge();
+    check_finite("held-out", t_.state.epoch, terms_of(result_.held_out));
+    result_.samples += train_.rows();
+    result_.step_seconds += epoch.seconds;
+    append_metrics(run_files(t_.run).metrics, metrics_line(t_.state, epoch, result_.held_out));
+    if (t_.state.epoch % t_.config.save_every == 0 || t_.state.epoch == schedule_.epochs()) {
+      save_checkpoint(run_files(t_.run).checkpoint, t_.config, t_.data.train.shape, t_.vae, t_.state);
+    }
+    show(epoch);
+  }
+
+  void show(const EpochTraining& epoch) {
+    const bool own_rows = held_out_.name == "train";
+    progress_.end_epoch(
+        {.epoch = t_.state.epoch,
+         .epochs = schedule_.epochs(),
+         .evaluated_on = own_rows ? "train (nothing held out)" : held_out_.name + " (held-out)",
+         .evaluated = terms_of(result_.held_out),
+         .train_elbo = epoch.terms.elbo,
+         .learning_rate = epoch.lr,
+         .samples_per_second = epoch.samples_per_second,
+         .clamped = epoch.clamped});
+  }
+
+  Training& t_;
+  NamedPart held_out_;
+  LrSchedule schedule_;
+  ResidentData<CpuExec> train_;
+  std::int64_t batch_;
+  TrainingStep<CpuExec> step_;
+  Progress progress_;
+  TrainResult result_;
+};
+
+/// The remaining epochs; a run that diverges says what is left of it.
+TrainResult run_epochs(Training& t) {
+  try {
+    return EpochLoop(t)();
+  } catch (const Diverged& error) {
+    const std::filesystem::path checkpoint = run_files(t.run).checkpoint;
+    const bool saved = std::filesystem::exists(checkpoint);
+    throw std::runtime_error(
+        fmt::format("{}. {}", error.what(),
+                    saved ? fmt::format("The last good checkpoint stands: {}", checkpoint.string())
+                          : std::string("No checkpoint was written yet")));
+  }
+}
+
+void log_beginning(const Training& t, const NamedPart& held_out) {
+  if (held_out.name == "train")
+    spdlog::warn("nothing is held out (--valid-fraction 0): the ELBO is that of the training rows");
+  spdlog::info("{}: {} train rows and {} {} rows of {} columns; {} parameters; cpu, {} threads",
+               t.config.data, t.data.train.rows, held_out.part->rows, held_out.name, t.data.train.cols,
+               t.vae.table().parameters(), t.exec.threads());
+}
+
+nlohmann::ordered_json result_json(const Training& t, const TrainResult& result, const std::string& split,
+                                   double seconds) {
+  const Evaluation& e = result.held_out;
+  const double rate = static_cast<double>(result.samples) / result.step_seconds;
+  return {{"elbo", json_number(e.elbo.mean)},
+          {"elbo_stderr", json_number(e.elbo.standard_error)},
+          {"log_px_given_z", json_number(e.log_px_given_z.mean)},
+          {"kl", json_number(e.kl.mean)},
+          {"split", split},
+          {"epochs", t.state.epoch},
+          {"samples_per_second", result.samples > 0 ? json_number(rate) : nullptr},
+          {"seconds", seconds},
+          {"device", fmt::format("cpu ({} threads)", t.exec.threads())},
+          {"parameters", t.vae.table().parameters()},
+          {"run", t.run.string()}};
 }
 
 void run_train(const CLI::App& command, TrainFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
   if (!flags.resume.empty()) check_resume_flags(command, flags);
   Training training = flags.resume.empty() ? start_new(flags) : go_on(command, flags);
-  const CpuExec& exec = training.exec;
   const NamedPart held_out = held_out_part(training.data);
-  if (held_out.name == "train")
-    spdlog::warn("nothing is held out (--valid-fraction 0): the ELBO is that of the training rows");
-  spdlog::info("{}: {} train rows and {} {} rows of {} columns; {} parameters; cpu, {} threads",
-               training.config.data, training.data.train.rows, held_out.part->rows, held_out.name,
-               training.data.train.cols, training.vae.table().parameters(), exec.threads());
+  log_beginning(training, held_out);
+  const bool pictures = wants_pictures(held_out.part->shape);
   const TrainResult result = run_epochs(training);
-  write_pictures(exec, training);
+  if (pictures) try_pictures(training);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const std::optional<ExactGap> exact = exact_gap(*held_out.part, result.held_out);
   if (!flags.json) {
     fmt::print("{}run in {}\n", describe(result.held_out, held_out.name, exact), training.run.string());
     return;
   }
-  nlohmann::ordered_json json{
-      {"elbo", json_number(result.held_out.elbo.mean)},
-      {"elbo_stderr", json_number(result.held_out.elbo.standard_error)},
-      {"log_px_given_z", json_number(result.held_out.log_px_given_z.mean)},
-      {"kl", json_number(result.held_out.kl.mean)},
-      {"split", held_out.name},
-      {"epochs", training.state.epoch},
-      {"samples_per_second",
-       result.samples > 0 ? json_number(static_cast<double>(result.samples) / result.step_seconds) : nullptr},
-      {"seconds", seconds},
-      {"device", fmt::format("cpu ({} threads)", exec.threads())},
-      {"parameters", training.vae.table().parameters()},
-      {"run", training.run.string()}};
+  nlohmann::ordered_json json = result_json(training, result, held_out.name, seconds);
   add_exact(json, exact);
-  std::cout << json.dump() << std::endl;
+  print_json(json);
 }
 
 }  // namespace
@@ -272,6 +357,7 @@ void add_train_command(CLI::App& app) {
   command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");
   add_run_options(*command, flags->config);
   command->callback([command, flags] {
+    flags->fraction_given = command->get_option("--valid-fraction")->count() > 0;
     if (!flags->config_file.empty() && flags->resume.empty()) {
       apply_toml(*command, read_text(flags->config_file), flags->config_file.string());
     }

@@ -34,6 +34,8 @@ TEST(LoadData, FindsThePartsOfAFolder) {
   folder.write("train-labels-idx1-ubyte.gz", gzip(idx(0x08, {3}, "abc")));
   folder.write("README", "not data");
   folder.write("train-images-idx3-ubyte.gz.part", "half a download");
+  folder.write("train-images-idx3-ubyte.gz.wrong", "a download that failed its check");
+  folder.write("train-images-idx3-ubyte.bak", "a backup");
   std::filesystem::create_directory(folder.path("old-train-images"));
   const DataSet set = load_data(folder.path());
   EXPECT_EQ(set.spec, folder.path());
@@ -43,6 +45,12 @@ TEST(LoadData, FindsThePartsOfAFolder) {
   EXPECT_EQ(set.test->rows, 2);
   EXPECT_EQ(set.test->bytes[0], 2);
   EXPECT_FALSE(set.valid.has_value());
+}
+
+TEST(LoadData, DoesNotReadADownloadThatFailedItsCheck) {
+  const test::TempFolder folder;
+  folder.write("train-images-idx3-ubyte.gz.wrong", "a download that failed its check");
+  expect_bad_input([&] { load_data(folder.path()); }, {"train-images-idx3-ubyte.gz.wrong"});
 }
 
 TEST(LoadData, FindsPrefixedNamesAndAValidPart) {

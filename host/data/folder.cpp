@@ -20,8 +20,14 @@ bool contains(std::string_view name, std::string_view what) {
   return name.find(what) != std::string_view::npos;
 }
 
+/// Downloads under way or refused (.part, .wrong), backups and the like are no data files.
+bool has_data_ending(std::string_view name) {
+  if (name.ends_with(".gz")) name.remove_suffix(3);
+  return name.ends_with("ubyte") || name.ends_with("idx") || name.ends_with(".npy") || !contains(name, ".");
+}
+
 Role role_of(std::string_view name) {
-  if (name.starts_with('.') || name.ends_with(".part") || !contains(name, "images")) return Role::kNone;
+  if (name.starts_with('.') || !has_data_ending(name) || !contains(name, "images")) return Role::kNone;
   if (contains(name, "train-images")) return Role::kTrain;
   if (contains(name, "valid-images")) return Role::kValid;
   if (contains(name, "t10k-images") || contains(name, "test-images")) return Role::kTest;

@@ -1,10 +1,10 @@
 #include "host/evaluate/generate.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "kernels/noise/noise.h"
+#include "kernels/reparameterize/reparameterize.h"
 
 namespace felbo {
 namespace {
@@ -67,13 +67,21 @@ Encoded encode(const CpuExec& exec, const Vae& vae, View<const float, 1> paramet
 
 std::vector<float> draw_posterior(const CpuExec& exec, const Vae& vae, const Encoded& encoded,
                                   std::uint64_t seed) {
-  std::vector<float> z(encoded.mu.size());
-  normal_fill(exec, {{seed, 0, Purpose::kHeldOutLatent},
-                     0,
-                     0,
-                     View<float, 2>(z.data(), encoded.count, vae.config().latent)});
-  for (std::size_t i = 0; i < z.size(); ++i)
-    z[i] = encoded.mu[i] + std::exp(0.5f * encoded.log_var[i]) * z[i];
+  const std::int64_t N = encoded.count, Z = vae.config().latent;
+  std::vector<float> z(elements(N, Z)), kl(elements(N, 1));
+  std::vector<std::int32_t> clamped(elements(N, 1));
+  std::vector<std::uint32_t> datum(elements(N, 1));
+  std::iota(datum.begin(), datum.end(), 0u);
+  reparameterize(exec, {.mu = {encoded.mu.data(), N, Z},
+                        .log_var = {encoded.log_var.data(), N, Z},
+                        .clamp = vae.config().clamp,
+                        .noise = {seed, 0, Purpose::kHeldOutLatent},
+                        .datum = {datum.data(), N},
+                        .z = {z.data(), N, Z},
+                        .kl = {kl.data(), N},
+                        .clamped = {clamped.data(), N},
+                        .log_pz = {},
+                        .log_qz_given_x = {}});
   return z;
 }
 

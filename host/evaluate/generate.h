@@ -27,7 +27,8 @@ Encoded encode(const CpuExec& exec, const Vae& vae, View<const float, 1> paramet
                const ResidentData<CpuExec>& data, std::int64_t count, Binarize binarize, std::uint64_t seed,
                bool keep_x);
 
-/// One draw z ~ q(z|x) for each encoded row, (N, Z).
+/// One draw z ~ q(z|x) for each encoded row, (N, Z): bit for bit the first sample that evaluate() takes with
+/// this seed.
 std::vector<float> draw_posterior(const CpuExec& exec, const Vae& vae, const Encoded& encoded,
                                   std::uint64_t seed);
 

@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <functional>
 
 #include "kernels/dense/dense_reference.h"
 #include "kernels/gather/gather_reference.h"
 #include "kernels/noise/noise_reference.h"
+#include "kernels/reparameterize/reparameterize.h"
 #include "tests/harness/parity.h"
 
 namespace felbo {
@@ -202,6 +205,39 @@ TEST(DrawPosterior, IsTheReparameterisedSample) {
     }
   }
   FELBO_EXPECT_PARITY(parity);
+}
+
+/// evaluate() takes its samples by the op, several of a datum at once and as many data as it likes.
+TEST(DrawPosterior, IsBitForBitTheFirstSampleOfAnEvaluation) {
+  const Model model;
+  const Encoded encoded = model.encoded(300);
+  const std::vector<float> z = draw_posterior(CpuExec(2), model.vae, encoded, 8);
+  constexpr int kSamples = 3, kStep = 37;
+  for (std::int64_t first = 0; first < 300; first += kStep) {
+    const std::int64_t B = std::min<std::int64_t>(kStep, 300 - first);
+    std::vector<std::uint32_t> datum;
+    for (std::int64_t b = 0; b < B; ++b) datum.push_back(static_cast<std::uint32_t>(first + b));
+    std::vector<float> drawn(static_cast<std::size_t>(B * kSamples * Z)), kl(kStep);
+    std::vector<std::int32_t> clamped(kStep);
+    reparameterize(CpuExec(1), {.mu = {encoded.mu.data() + first * Z, B, Z},
+                                .log_var = {encoded.log_var.data() + first * Z, B, Z},
+                                .clamp = kClamp,
+                                .noise = {8, 0, Purpose::kHeldOutLatent},
+                                .datum = {datum.data(), B},
+                                .samples = kSamples,
+                                .z = {drawn.data(), B * kSamples, Z},
+                                .kl = {kl.data(), B},
+                                .clamped = {clamped.data(), B},
+                                .log_pz = {},
+                                .log_qz_given_x = {}});
+    for (std::int64_t b = 0; b < B; ++b) {
+      for (std::int64_t d = 0; d < Z; ++d) {
+        ASSERT_EQ(std::bit_cast<std::uint32_t>(z[static_cast<std::size_t>((first + b) * Z + d)]),
+                  std::bit_cast<std::uint32_t>(drawn[static_cast<std::size_t>(b * kSamples * Z + d)]))
+            << "datum " << first + b << " dimension " << d;
+      }
+    }
+  }
 }
 
 }  // namespace

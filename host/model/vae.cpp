@@ -8,16 +8,17 @@
 namespace felbo {
 namespace {
 
-void fill_glorot(View<float, 2> weight, std::uint64_t seed, std::uint32_t tensor) {
+/// Uniform in +-bound, a function of (seed, tensor, row, column).
+void fill_uniform(View<float, 2> out, float bound, std::uint64_t seed, int tensor) {
   const NoiseStream stream{seed, 0, Purpose::kInit};
-  const float bound = static_cast<float>(std::sqrt(6.0 / static_cast<double>(weight.rows + weight.cols)));
-  for (std::int64_t i = 0; i < weight.rows; ++i) {
-    for (std::int64_t j = 0; j < weight.cols; ++j) {
+  for (std::int64_t i = 0; i < out.rows; ++i) {
+    for (std::int64_t j = 0; j < out.cols; ++j) {
+      const std::uint32_t word = stream
+                                     .words(static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(tensor),
+                                            static_cast<std::uint32_t>(j / 4))
+                                     .w[j % 4];
       // The top 24 bits, centred: uniform in (-1, 1).
-      const std::uint32_t word =
-          stream.words(static_cast<std::uint32_t>(i), tensor, static_cast<std::uint32_t>(j / 4)).w[j % 4];
-      const float u = (static_cast<float>(word >> 8) + 0.5f) * 1.1920928955078125e-7f - 1.0f;
-      weight(i, j) = bound * u;
+      out(i, j) = bound * ((static_cast<float>(word >> 8) + 0.5f) * 1.1920928955078125e-7f - 1.0f);
     }
   }
 }
@@ -51,7 +52,9 @@ std::vector<float> initial_parameters(const Vae& vae, const DataMoments& moments
   const View<float, 1> flat{parameters.data(), vae.table().size()};
   for (const Mlp* mlp : {&vae.encoder(), &vae.decoder()}) {
     for (const Layer& layer : mlp->layers()) {
-      fill_glorot(matrix_of(flat, vae.table()[layer.weight]), seed, static_cast<std::uint32_t>(layer.weight));
+      const float bound = static_cast<float>(1.0 / std::sqrt(static_cast<double>(layer.in)));
+      fill_uniform(matrix_of(flat, vae.table()[layer.weight]), bound, seed, layer.weight);
+      fill_uniform({vector_of(flat, vae.table()[layer.bias]).data, 1, layer.out}, bound, seed, layer.bias);
     }
   }
   const float log_var = std::clamp(static_cast<float>(std::log(std::max(moments.variance, 1e-12))),

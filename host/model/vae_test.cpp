@@ -95,7 +95,7 @@ TEST(Vae, RefusesSizesThatAreNotPositive) {
 
 const DataMoments kMoments{{0.0, 1.0, 0.5, 0.25, 0.9995, 0.1, 0.75}, 0.04};
 
-TEST(InitialParameters, WeightsAreUniformWithinGlorotsBounds) {
+TEST(InitialParameters, AreUniformWithinTheirBounds) {
   VaeConfig c = config_of();
   c.dimensions = 200;
   c.hidden = {150};
@@ -105,7 +105,7 @@ TEST(InitialParameters, WeightsAreUniformWithinGlorotsBounds) {
   for (const char* name : {"encoder.0.weight", "decoder.1.weight"}) {
     for (const ParameterEntry& entry : vae.table().entries()) {
       if (entry.name != name) continue;
-      const double bound = std::sqrt(6.0 / 350.0);
+      const double bound = 1.0 / std::sqrt(static_cast<double>(entry.shape[0]));
       double sum = 0, squares = 0, largest = 0;
       for (std::int64_t i = 0; i < entry.size; ++i) {
         const double w = flat[static_cast<std::size_t>(entry.offset + i)];
@@ -153,12 +153,22 @@ View<const float, 1> tensor(const Vae& vae, const std::vector<float>& flat, cons
   return {};
 }
 
-TEST(InitialParameters, BiasesAreZeroButTheDecodersLast) {
-  const Vae vae(config_of());
+TEST(InitialParameters, BiasesAreUniformButTheDecodersLast) {
+  VaeConfig c = config_of();
+  c.hidden = {400};
+  const Vae vae(c);
   const std::vector<float> flat = initial_parameters(vae, kMoments, 3);
-  for (const char* name :
-       {"encoder.0.bias", "encoder.1.bias", "encoder.2.bias", "decoder.0.bias", "decoder.1.bias"}) {
-    for (const float b : tensor(vae, flat, name)) EXPECT_EQ(b, 0.0f) << name;
+  for (const auto& [name, in] :
+       {std::pair{"encoder.0.bias", 7.0}, {"encoder.1.bias", 400.0}, {"decoder.0.bias", 3.0}}) {
+    const double bound = 1.0 / std::sqrt(in);
+    double squares = 0, largest = 0;
+    const View<const float, 1> bias = tensor(vae, flat, name);
+    for (const float b : bias) squares += double(b) * b, largest = std::max(largest, std::abs(double(b)));
+    const auto n = static_cast<double>(bias.size);
+    EXPECT_LE(largest, bound * (1 + 1e-7)) << name;
+    // Five standard errors of the mean square of a uniform; at least one is not zero.
+    EXPECT_NEAR(squares / n, bound * bound / 3, 5 * bound * bound * std::sqrt(4 / (45 * n))) << name;
+    EXPECT_GT(largest, 0) << name;
   }
 }
 

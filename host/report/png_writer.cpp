@@ -15,9 +15,6 @@ namespace {
 
 constexpr std::uint8_t kGapGrey = 64;
 constexpr std::int64_t kReadableTile = 56;  // pixels along a tile's longer side
-constexpr std::int64_t kMostPixels = std::int64_t{1} << 28;
-constexpr std::int64_t kMostTileSide =
-    1 << 14;  // with kMostPixels, keeps every product below far from overflow
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -28,16 +25,28 @@ struct Picture {
   std::vector<std::uint8_t> pixels;
 };
 
-std::int64_t scale_of(const ImageGrid& grid) {
-  return grid.scale > 0 ? grid.scale : ceil_div(kReadableTile, std::max(grid.height, grid.width));
+/// A side within the limit keeps every product of sizes far from overflow.
+bool is_side(std::int64_t pixels) { return pixels >= 1 && pixels <= kMostTileSide; }
+
+std::int64_t scale_of(std::int64_t asked, std::int64_t height, std::int64_t width) {
+  return asked > 0 ? asked : ceil_div(kReadableTile, std::max(height, width));
+}
+std::int64_t scale_of(const ImageGrid& grid) { return scale_of(grid.scale, grid.height, grid.width); }
+
+std::int64_t square_columns(std::int64_t tiles) {
+  return static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(tiles))));
+}
+
+/// Pixels along `count` tiles of `side` pixels and the gaps between them; double, because nothing bounds it.
+double length_of(std::int64_t count, std::int64_t side, std::int64_t scale) {
+  return static_cast<double>(scale) * (static_cast<double>(count) * static_cast<double>(side + 1) - 1);
 }
 
 void check_grid(const ImageGrid& grid) {
   FELBO_CHECK(!grid.tiles.empty(), "a picture needs at least one image, got none");
-  FELBO_CHECK(
-      grid.height >= 1 && grid.width >= 1 && grid.height <= kMostTileSide && grid.width <= kMostTileSide,
-      "the images of a picture must be 1 x 1 to {1} x {1} pixels, not {0} x {2}", grid.height, kMostTileSide,
-      grid.width);
+  FELBO_CHECK(is_side(grid.height) && is_side(grid.width),
+              "the images of a picture must be 1 x 1 to {1} x {1} pixels, not {0} x {2}", grid.height,
+              kMostTileSide, grid.width);
   FELBO_CHECK(grid.columns >= 1, "a picture needs at least one column, not {}", grid.columns);
   FELBO_CHECK(grid.scale >= 0, "a picture is enlarged by a factor of 1 or more, not {}", grid.scale);
   const auto pixels = static_cast<std::size_t>(grid.height * grid.width);
@@ -52,9 +61,8 @@ Picture blank_picture(const ImageGrid& grid) {
   const auto tiles = static_cast<std::int64_t>(grid.tiles.size());
   const std::int64_t columns = std::min(grid.columns, tiles);
   const std::int64_t rows = ceil_div(tiles, columns);
-  const double scale = static_cast<double>(scale_of(grid));
-  const double height = scale * (static_cast<double>(rows) * static_cast<double>(grid.height + 1) - 1);
-  const double width = scale * (static_cast<double>(columns) * static_cast<double>(grid.width + 1) - 1);
+  const double height = length_of(rows, grid.height, scale_of(grid));
+  const double width = length_of(columns, grid.width, scale_of(grid));
   FELBO_CHECK(height * width <= static_cast<double>(kMostPixels),
               "a picture of {:.0f} x {:.0f} pixels is too large (at most {} pixels); take fewer images or a "
               ".npy file",
@@ -104,8 +112,11 @@ std::vector<std::byte> encode_png(const Picture& picture) {
 }
 
 void check_rows(View<const float, 2> images, std::int64_t height, std::int64_t width) {
-  FELBO_CHECK(height >= 1 && width >= 1 && height <= kMostTileSide && width <= kMostTileSide &&
-                  images.cols == height * width,
+  FELBO_CHECK(
+      height <= kMostTileSide && width <= kMostTileSide,
+      "images of {} x {} pixels are too large for a picture (at most {} along a side); take a .npy file",
+      height, width, kMostTileSide);
+  FELBO_CHECK(is_side(height) && is_side(width) && images.cols == height * width,
               "rows of {} values are no images of {} x {} pixels", images.cols, height, width);
   FELBO_CHECK(images.rows >= 1, "a picture needs at least one image, got none");
 }
@@ -116,11 +127,17 @@ std::span<const float> row_of(View<const float, 2> images, std::int64_t i) {
 
 }  // namespace
 
+bool can_draw(std::int64_t height, std::int64_t width, std::int64_t tiles) {
+  if (!is_side(height) || !is_side(width) || tiles < 1) return false;
+  const std::int64_t columns = square_columns(tiles), scale = scale_of(0, height, width);
+  return length_of(ceil_div(tiles, columns), height, scale) * length_of(columns, width, scale) <=
+         static_cast<double>(kMostPixels);
+}
+
 ImageGrid make_grid(View<const float, 2> images, std::int64_t height, std::int64_t width,
                     std::int64_t columns) {
   check_rows(images, height, width);
-  if (columns == 0)
-    columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(images.rows))));
+  if (columns == 0) columns = square_columns(images.rows);
   ImageGrid grid{{}, height, width, columns};
   for (std::int64_t i = 0; i < images.rows; ++i) grid.tiles.push_back(row_of(images, i));
   return grid;

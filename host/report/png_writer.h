@@ -21,6 +21,15 @@ struct ImageGrid {
   std::int64_t scale = 0;
 };
 
+/// The limits of a picture: pixels along a side of a tile, and pixels of the whole.
+inline constexpr std::int64_t kMostTileSide = std::int64_t{1} << 14;
+inline constexpr std::int64_t kMostPixels = std::int64_t{1} << 28;
+
+/// Whether write_png_grid() has room for `tiles` images of height x width pixels in the grid that make_grid()
+/// lays out if it is not told the number of columns. The grid of make_paired_grid() with as many tiles (twice
+/// its pairs) fits too if `tiles` is 100.
+bool can_draw(std::int64_t height, std::int64_t width, std::int64_t tiles);
+
 /// The grid of all rows of `images`, (N, height * width), which must outlive it. `columns` = 0 makes the grid
 /// about square. Throws std::invalid_argument if the sizes do not fit.
 ImageGrid make_grid(View<const float, 2> images, std::int64_t height, std::int64_t width,
@@ -34,8 +43,9 @@ ImageGrid make_paired_grid(View<const float, 2> originals, View<const float, 2> 
 
 /// Writes the grid as an 8-bit grey PNG, enlarged without smoothing; 0 is black, 1 is white, values beyond
 /// are clamped. By an AtomicFile: `path` holds its old content or the whole picture. Throws
-/// std::invalid_argument if the grid is empty, its sizes do not fit, the picture would have more than 2^28
-/// pixels, or an image holds a NaN (named); and as AtomicFile does.
+/// std::invalid_argument if the grid is empty, its sizes do not fit, a tile's side is above kMostTileSide,
+/// the picture would have more than kMostPixels pixels, or an image holds a NaN (named); and as AtomicFile
+/// does.
 void write_png_grid(const std::filesystem::path& path, const ImageGrid& grid);
 
 }  // namespace felbo

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <png.h>
 
+#include <cmath>
 #include <limits>
 #include <string>
 
@@ -136,6 +137,36 @@ TEST(PngWriterTest, SizesThatDoNotFitAreRefused) {
   EXPECT_EQ(read_png(folder / "a.png").width, 7);
 }
 
+/// A grid of blanks, as make_grid() would lay it out: its size is all that is asked about.
+ImageGrid blanks(std::int64_t height, std::int64_t width, std::int64_t tiles) {
+  const auto columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(tiles))));
+  return {std::vector<std::span<const float>>(static_cast<std::size_t>(tiles)), height, width, columns};
+}
+
+TEST(PngWriterTest, WhatCanBeDrawnIsKnownBefore) {
+  const TempFolder folder;
+  struct Size {
+    std::int64_t height, width, tiles;
+  };
+  // 10 x 10 tiles of 1637 and 9 gaps are 16379 pixels long; 16384^2 = 2^28.
+  for (const Size s : {Size{28, 28, 100}, {1637, 1637, 100}, {16384, 1, 1}, {1, 16384, 100}, {1, 1, 21316}})
+    EXPECT_TRUE(can_draw(s.height, s.width, s.tiles)) << s.height << " " << s.width << " " << s.tiles;
+  write_png_grid(folder / "a.png", blanks(16384, 1, 1));
+  for (const Size s : {Size{1638, 1638, 100},
+                       {1640, 1640, 100},
+                       {1, 20000, 100},
+                       {16385, 1, 1},
+                       {0, 3, 1},
+                       {3, -1, 1},
+                       {16384, 16384, 2},
+                       {1, 1, 147 * 147}}) {
+    EXPECT_FALSE(can_draw(s.height, s.width, s.tiles)) << s.height << " " << s.width << " " << s.tiles;
+    EXPECT_THROW(write_png_grid(folder / "b.png", blanks(s.height, s.width, s.tiles)), std::invalid_argument);
+  }
+  EXPECT_FALSE(can_draw(3, 3, 0));
+  EXPECT_FALSE(can_draw(std::numeric_limits<std::int64_t>::max(), 1, 1));
+}
+
 TEST(PngWriterTest, RowsThatAreNoImagesAreRefused) {
   const std::vector<float> six(6), twelve(12);
   const auto message = [](const std::function<void()>& action) {
@@ -144,6 +175,9 @@ TEST(PngWriterTest, RowsThatAreNoImagesAreRefused) {
   EXPECT_TRUE(
       has(message([&] { make_grid(view(six, 6), 2, 4); }), "rows of 6 values are no images of 2 x 4 pixels"));
   EXPECT_TRUE(has(message([&] { make_grid(view(six, 6), 0, 0); }), "no images of 0 x 0 pixels"));
+  const std::vector<float> wide(20000);
+  EXPECT_TRUE(has(message([&] { make_grid(view(wide, 20000), 1, 20000); }),
+                  "images of 1 x 20000 pixels are too large for a picture (at most 16384 along a side)"));
   EXPECT_TRUE(has(message([&] { make_grid({six.data(), 0, 6}, 2, 3); }), "at least one image"));
   EXPECT_TRUE(has(message([&] { make_paired_grid(view(six, 6), view(twelve, 6), 2, 3); }),
                   "1 originals and 2 reconstructions do not pair"));

@@ -1,6 +1,10 @@
 #include "host/run/checkpoint.h"
 
+#include <algorithm>
 #include <charconv>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 #include "host/run/run_folder.h"
 #include "host/run/safetensors.h"
@@ -9,6 +13,14 @@ namespace felbo {
 namespace {
 
 constexpr const char* kFormat = "felbo-checkpoint-1";
+
+/// A file that does not hold the model that its configuration asks for is refused before that model's memory
+/// is taken.
+void check_tensors(const SafetensorsFile& file, const Vae& vae) {
+  for (const char* prefix : {"", "adam.m.", "adam.v."}) {
+    for (const ParameterEntry& entry : vae.table().entries()) file.tensor(prefix + entry.name, entry.shape);
+  }
+}
 
 /// The three buffers under the prefixes of their tensors.
 template <class F>
@@ -74,6 +86,7 @@ LoadedRun load_run(const CpuExec& exec, const std::filesystem::path& run) {
               dimensions);
   validate(config, dimensions);
   Vae vae(vae_config(config, dimensions));
+  check_tensors(file, vae);
   ModelState<CpuExec> state(exec, vae);
   for_each_buffer(state, [&](const std::string& prefix, const Buffer<CpuExec, float>& buffer) {
     for (const ParameterEntry& entry : vae.table().entries()) {

@@ -2,9 +2,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <stdexcept>
 #include <string_view>
+#include <system_error>
 
 namespace felbo {
 namespace {
@@ -151,15 +153,20 @@ double physical_memory() {
 void validate(const RunConfig& config, std::int64_t dimensions) {
   FELBO_CHECK(dimensions >= 1 && dimensions <= kMostDimensions, "data must have 1 to {} dimensions, got {}",
               kMostDimensions, dimensions);
-  const VaeConfig vae = vae_config(config, dimensions);
-  const TrainingStepOptions step = training_options(config);
+  vae_config(config, dimensions);
+  training_options(config);
   lr_schedule(config);
   FELBO_CHECK(survives_toml(config),
               "--data {}: config.toml cannot hold this name; give the data a name in plain UTF-8 text, for "
               "instance by a symbolic link",
               config.data);
   FELBO_CHECK(config.save_every >= 1, "--save-every must be at least 1, got {}", config.save_every);
-  const double needed = bytes_needed(vae, static_cast<double>(step.max_batch) * step.samples);
+}
+
+void check_memory(const RunConfig& config, std::int64_t dimensions, std::int64_t rows) {
+  const double batch =
+      static_cast<double>(std::min(config.batch, rows)) * static_cast<double>(config.samples);
+  const double needed = bytes_needed(vae_config(config, dimensions), batch);
   FELBO_CHECK(needed < physical_memory(),
               "the model and its batch need about {:.1f} GiB, this machine has {:.1f} GiB: lower --hidden, "
               "--latent, --batch or "

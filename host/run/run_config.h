@@ -65,8 +65,11 @@ std::vector<std::int64_t> hidden_widths(const std::string& text);
 /// Bytes of memory that this machine has.
 double physical_memory();
 
-/// All checks that need no data, and that the model fits this machine's memory.
+/// All checks that need neither data nor memory.
 void validate(const RunConfig& config, std::int64_t dimensions);
+/// Throws std::invalid_argument unless training on `rows` data (a batch is at most that) fits this machine's
+/// memory. What is trained may be evaluated on less.
+void check_memory(const RunConfig& config, std::int64_t dimensions, std::int64_t rows);
 /// Whether the data can be the likelihood's: throws std::invalid_argument for values outside [0, 1] under
 /// Bernoulli. Returns a warning where the figures would not be log-likelihoods (grey values under Bernoulli,
 /// not binarised), else an empty string.

@@ -19,8 +19,14 @@ RunFiles run_files(const std::filesystem::path& run);
 /// `force` is false. Writes nothing.
 void check_new_run(const std::filesystem::path& run, bool force);
 
-/// Makes the folder and removes what an earlier run left in it. Throws std::invalid_argument if it cannot be
-/// made.
+/// Removes what processes that were killed while they wrote the run's files left behind (AtomicFile's
+/// NAME.tmp-PID-N): those of no process that runs. This process counts as none that runs, because its number
+/// may have been another's (in a container, it often is): call it before anything is written. A file that
+/// cannot be removed is named in a warning.
+void remove_leftovers(const std::filesystem::path& run);
+
+/// Makes the folder and removes what an earlier run left in it, leftovers too. Throws std::invalid_argument
+/// if it cannot be made.
 void create_run(const std::filesystem::path& run);
 
 /// Adds a line to the metrics; throws std::runtime_error if it cannot be written whole.

@@ -1,6 +1,8 @@
 #include "host/run/run_folder.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "host/run/test_files.h"
 
@@ -73,6 +75,48 @@ TEST(RunFolder, CreatingReplacesTheOldRunAndNothingElse) {
   for (const char* name : kFiles) EXPECT_FALSE(std::filesystem::exists(run / name)) << name;
   EXPECT_EQ(read_bytes(run / "notes.txt"), "mine");
   EXPECT_NO_THROW(create_run(folder.path().string() + "/slash/"));
+}
+
+/// The number of a process that has ended.
+std::string ended_process() {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return std::to_string(child);
+}
+
+TEST(RunFolder, LeftoversOfProcessesThatEndedAreRemoved) {
+  const std::string ended = ended_process(), own = std::to_string(::getpid());
+  const Names removed{"checkpoint.safetensors.tmp-" + ended + "-0", "config.toml.tmp-" + ended + "-17",
+                      "metrics.jsonl.tmp-" + own + "-0", "samples.png.tmp-" + ended + "-1"};
+  const Names kept{"checkpoint.safetensors",
+                   "checkpoint.safetensors.tmp-" + ended,
+                   "checkpoint.safetensors.tmp-" + ended + "-",
+                   "checkpoint.safetensors.tmp-" + ended + "-0x",
+                   "checkpoint.safetensors.tmp-" + ended + "-0.old",
+                   "checkpoint.safetensors.tmp-0-0",
+                   "checkpoint.safetensors.tmp-1-0",  // process 1 always runs
+                   "checkpoint.safetensors.tmp--" + ended + "-0",
+                   "checkpoint.safetensors.tmp-99999999999999999999-0",
+                   "checkpoint.safetensors.tmp-mine",
+                   "notes.txt.tmp-" + ended + "-0"};
+  const TempFolder folder;
+  for (const Names& names : {removed, kept}) {
+    for (const std::string& name : names) write_bytes(folder / name, name);
+  }
+  remove_leftovers(folder.path());
+  Names want = kept;
+  std::sort(want.begin(), want.end());
+  EXPECT_EQ(folder.names(), want);
+  EXPECT_NO_THROW(remove_leftovers(folder / "absent"));
+}
+
+TEST(RunFolder, CreatingRemovesLeftovers) {
+  const TempFolder folder;
+  write_bytes(folder / ("checkpoint.safetensors.tmp-" + ended_process() + "-0"), "half");
+  create_run(folder.path());
+  EXPECT_EQ(folder.names(), Names{});
 }
 
 TEST(RunMetrics, LinesAreAppendedWhole) {

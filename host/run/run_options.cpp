@@ -6,7 +6,11 @@
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
+#include <set>
 #include <sstream>
+#include <stdexcept>
+#include <system_error>
+#include <vector>
 
 #include "kernels/common/check.h"
 
@@ -69,6 +73,23 @@ CLI::Option* add_optional(CLI::App& app, const char* name, std::optional<int>& v
   CLI::Option* option = app.add_option(name, value, help);
   option->default_function([&value] { return value ? fmt::format("{}", *value) : std::string(); });
   return option->capture_default_str();
+}
+
+/// What the command line gives for a flag, or "".
+std::string given_text(const CLI::App& app, const std::string& name) {
+  const CLI::Option* option = app.get_option(name);
+  return option->count() > 0 ? option->results().back() : "";
+}
+
+/// The keys of a file that would contradict what the command line gives: there, they do not count.
+std::set<std::string> overruled_keys(const CLI::App& app) {
+  std::set<std::string> keys;
+  const std::string schedule = given_text(app, "--lr-schedule"), likelihood = given_text(app, "--likelihood");
+  const bool stages = schedule.starts_with("stages:");
+  if (stages) keys.insert("epochs");
+  if (stages && schedule.find('@') != std::string::npos) keys.insert("lr");
+  if (!likelihood.empty() && likelihood != "gaussian") keys.insert("variance");
+  return keys;
 }
 
 }  // namespace
@@ -151,6 +172,7 @@ void apply_toml(CLI::App& app, const std::string& text, const std::string& where
     throw std::invalid_argument(
         fmt::format("{}, line {}: not TOML: {}", where, error.source().begin.line, error.description()));
   }
+  const std::set<std::string> overruled = overruled_keys(app);
   for (const auto& [key_node, node] : table) {
     const std::string key(key_node.str());
     const auto line = node.source().begin.line;
@@ -160,7 +182,7 @@ void apply_toml(CLI::App& app, const std::string& text, const std::string& where
                 "latent = 20 (see `felbo train --help`)",
                 where, line, key);
     CLI::Option* option = app.get_option("--" + key);
-    if (option->count() > 0) continue;  // the command line wins
+    if (option->count() > 0 || overruled.contains(key)) continue;  // the command line wins
     try {
       option->add_result(value_text(node, key, where));
       option->run_callback();

@@ -15,8 +15,11 @@ void add_run_options(CLI::App& app, RunConfig& config);
 /// For CLI11's check() of a seed, which alone would take -1 for 2^64 - 1: what is wrong with `text`, or "".
 std::string check_seed(const std::string& text);
 
-/// Sets the flags that `text` names and the command line did not give. Throws std::invalid_argument with
-/// `where` and the line if the text is not TOML, names no flag of a run, or holds a value that does not fit.
+/// Sets the flags that `text` names and the command line did not give. What the text says of a flag for which
+/// the command line's choice leaves no room is dropped: `epochs` and `lr` under an --lr-schedule of stages
+/// (with rates of its own), `variance` under another --likelihood than gaussian. Throws std::invalid_argument
+/// with `where` and the line if the text is not TOML, names no flag of a run, or holds a value that does not
+/// fit.
 void apply_toml(CLI::App& app, const std::string& text, const std::string& where);
 
 }  // namespace felbo

@@ -1,9 +1,12 @@
 // Epochs of training steps.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
-#include <cmath>
+#include <cstdint>
 #include <functional>
+#include <stdexcept>
+#include <string>
 
 #include "host/report/progress.h"
 #include "host/train/lr_schedule.h"
@@ -24,12 +27,20 @@ struct EpochTraining {
 /// Means of the totals.
 ElboTerms mean_terms(const TrainingTotals& totals);
 
+/// The run has left the finite numbers; the message says where and what may help.
+class Diverged : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Throws Diverged, naming `which` ELBO ("training", "held-out"), unless the bound is finite.
+void check_finite(const std::string& which, int epoch, const ElboTerms& terms);
+
 /// Steps an epoch of `rows` data in batches of `batch` has; the last batch may be smaller.
 inline std::int64_t steps_per_epoch(std::int64_t rows, std::int64_t batch) {
   return (rows + batch - 1) / batch;
 }
 
-/// Runs epoch state.epoch + 1: every datum once, in the order of (seed, epoch). Throws std::runtime_error if
+/// Runs epoch state.epoch + 1: every datum once, in the order of (seed, epoch). Throws Diverged if
 /// the epoch's ELBO is not finite; `state` is then of no more use.
 template <class Exec>
 EpochTraining train_epoch(TrainingStep<Exec>& step, ModelState<Exec>& state, std::int64_t rows,
@@ -52,12 +63,7 @@ EpochTraining train_epoch(TrainingStep<Exec>& step, ModelState<Exec>& state, std
   result.clamped = totals.clamped;
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.samples_per_second = static_cast<double>(rows) / result.seconds;
-  if (!std::isfinite(result.terms.elbo)) {
-    throw std::runtime_error(fmt::format(
-        "the training ELBO of epoch {} is {} (log p(x|z) {}, KL {}): the run diverged. Its last good "
-        "checkpoint stands. Try a lower --lr, a warm-up (--warmup-epochs) or narrower --log-var-clamp",
-        state.epoch, result.terms.elbo, result.terms.log_px_given_z, result.terms.kl));
-  }
+  check_finite("training", state.epoch, result.terms);
   return result;
 }
 

@@ -28,11 +28,18 @@ FELBO_HD inline float derivative(float y, [[maybe_unused]] float x) {
   if constexpr (A == Activation::kRelu) return y > 0.0f ? 1.0f : 0.0f;
   if constexpr (A == Activation::kTanh) return math::fma(-y, y, 1.0f);
   if constexpr (A == Activation::kGelu) {
-    const float t = gelu_tanh(x);
-    const float du = 0.79788456f * math::fma(0.134145f * x, x, 1.0f);
-    return 0.5f * math::fma(x * math::fma(-t, t, 1.0f), du, 1.0f + t);
+    const float c = math::at_least(math::at_most(x, 20.0f), -20.0f);  // beyond, the derivative is 0 or 1
+    const float t = gelu_tanh(c);
+    const float du = 0.79788456f * math::fma(0.134145f * c, c, 1.0f);
+    return 0.5f * math::fma(c * math::fma(-t, t, 1.0f), du, 1.0f + t);
   }
-  if constexpr (A == Activation::kSoftplus) return 1.0f - math::exp(-y);
+  if constexpr (A == Activation::kSoftplus) {
+    // 1 - e^-y; by its series where the difference would cancel.
+    float p = math::fma(y, 1.0f / 120.0f, -1.0f / 24.0f);
+    p = math::fma(p, y, 1.0f / 6.0f);
+    p = math::fma(p, y, -0.5f);
+    return y < 0.1f ? math::fma(p * y, y, y) : 1.0f - math::exp_nonpositive(-y);
+  }
   if constexpr (A == Activation::kSigmoid) return y * (1.0f - y);
   return 1.0f;
 }

@@ -42,14 +42,20 @@ void product(char op_a, char op_b, std::int64_t m, std::int64_t n, std::int64_t 
 }
 
 /// The same for rows of a batch. oneDNN adds a lone row in another order than the rows of a larger batch, so
-/// a lone row gets company, and its bits are those that it has in any batch.
+/// a lone row gets a blank one for company in `pair`, and its bits are those that it has in any batch.
 void batch_product(char op_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
-                   std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
+                   std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc,
+                   std::vector<float>& pair) {
   if (m > 1) return product('N', op_b, m, n, k, a, lda, b, ldb, c, ldc);
-  std::vector<float> rows(static_cast<std::size_t>(2 * k)), out(static_cast<std::size_t>(2 * n));
-  std::copy_n(a, k, rows.begin());
-  product('N', op_b, 2, n, k, rows.data(), k, b, ldb, out.data(), n);
-  std::copy_n(out.begin(), n, c);
+  float* out = pair.data() + 2 * k;
+  std::copy_n(a, k, pair.data());
+  product('N', op_b, 2, n, k, pair.data(), k, b, ldb, out, n);
+  std::copy_n(out, n, c);
+}
+
+/// The memory of batch_product's pair of rows, taken before any parallel region; empty for more than one row.
+std::vector<float> lone_row_memory(std::int64_t rows, std::int64_t k, std::int64_t n) {
+  return std::vector<float>(rows == 1 ? static_cast<std::size_t>(2 * (k + n)) : 0);
 }
 
 template <Activation A>
@@ -81,9 +87,10 @@ void backward_epilogue(const DenseGradArgs& a, Range rows) {
   }
 }
 
-void grad_x_tile(const DenseGradArgs& a, Range rows) {
+void grad_x_tile(const DenseGradArgs& a, Range rows, std::vector<float>& pair) {
   batch_product('T', rows.end - rows.begin, a.weight.rows, a.weight.cols, a.grad_y.row(rows.begin),
-                a.grad_y.stride, a.weight.data, a.weight.stride, a.grad_x.row(rows.begin), a.grad_x.stride);
+                a.grad_y.stride, a.weight.data, a.weight.stride, a.grad_x.row(rows.begin), a.grad_x.stride,
+                pair);
   activation::dispatch(a.below, [&]<Activation Below>() { backward_epilogue<Below>(a, rows); });
 }
 
@@ -125,11 +132,12 @@ void dense(const CpuExec& exec, const DenseArgs& a) {
   FELBO_CHECK(a.pre.empty() || (a.pre.rows == a.y.rows && a.pre.cols == a.y.cols),
               "dense: pre is {} x {}, y {} x {}", a.pre.rows, a.pre.cols, a.y.rows, a.y.cols);
   const std::int64_t tiles = tile_count(a.x.rows);
+  std::vector<float> pair = lone_row_memory(a.x.rows, a.weight.rows, a.weight.cols);
   exec.parallel_for(tiles, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t tile = begin; tile < end; ++tile) {
       const Range rows = tile_rows(tile, tiles, a.x.rows);
       batch_product('N', rows.end - rows.begin, a.weight.cols, a.weight.rows, a.x.row(rows.begin), a.x.stride,
-                    a.weight.data, a.weight.stride, a.y.row(rows.begin), a.y.stride);
+                    a.weight.data, a.weight.stride, a.y.row(rows.begin), a.y.stride, pair);
       activation::dispatch(a.activation, [&]<Activation A>() { forward_epilogue<A>(a, rows); });
     }
   });
@@ -148,6 +156,7 @@ void dense_backward(const CpuExec& exec, const DenseGradArgs& a) {
       !want_x || !needs_pre_activation(a.below) || (a.x_pre.rows == a.x.rows && a.x_pre.cols == a.x.cols),
       "dense_backward: x_pre is {} x {}, x {} x {}", a.x_pre.rows, a.x_pre.cols, a.x.rows, a.x.cols);
   const std::int64_t x_tiles = want_x ? tile_count(a.x.rows) : 0;
+  std::vector<float> pair = lone_row_memory(a.x.rows, a.weight.cols, a.weight.rows);
   const std::int64_t weight_tiles = tile_count(a.weight.rows);
   const std::int64_t bias_tiles = (a.grad_y.cols + kBiasCols - 1) / kBiasCols;
   exec.parallel(std::max(weight_tiles, x_tiles), [&](Team team) {
@@ -155,7 +164,7 @@ void dense_backward(const CpuExec& exec, const DenseGradArgs& a) {
       const Range mine = team.share(tiles);
       for (std::int64_t tile = mine.begin; tile < mine.end; ++tile) f(tile);
     };
-    each(x_tiles, [&](std::int64_t tile) { grad_x_tile(a, tile_rows(tile, x_tiles, a.x.rows)); });
+    each(x_tiles, [&](std::int64_t tile) { grad_x_tile(a, tile_rows(tile, x_tiles, a.x.rows), pair); });
     each(weight_tiles,
          [&](std::int64_t tile) { grad_weight_tile(a, tile_rows(tile, weight_tiles, a.weight.rows)); });
     each(bias_tiles, [&](std::int64_t tile) { grad_bias_tile(a, tile); });

@@ -249,6 +249,31 @@ TEST(DenseReference, GoldenValues) {
               0.419974341614026069394473885105, 1e-15);
 }
 
+// Far out, the derivative keeps its relative accuracy where it is small (softplus: e^x) and stays finite
+// (gelu).
+TEST(Dense, DerivativesFarOut) {
+  const auto derivative = [](Activation below, float at) {
+    float x[2], pre[2] = {at, at}, weight[1] = {1}, grad_y[2] = {1, 1}, grad_weight[1], grad_bias[1],
+                grad_x[2];
+    for (float& value : x) value = static_cast<float>(reference::activation<double>(below, at));
+    DenseGradArgs args{.x = {x, 2, 1}, .weight = {weight, 1, 1}, .grad_y = {grad_y, 2, 1}};
+    args.grad_weight = {grad_weight, 1, 1}, args.grad_bias = {grad_bias, 1}, args.below = below;
+    args.grad_x = {grad_x, 2, 1};
+    if (needs_pre_activation(below)) args.x_pre = {pre, 2, 1};
+    dense_backward(CpuExec(1), args);
+    return grad_x[0];
+  };
+  for (const float x : {-80.0f, -30.0f, -16.0f, -5.0f, -2.3f, -2.2f, 0.0f, 3.0f, 50.0f}) {
+    const double want = reference::activation_derivative<double>(Activation::kSoftplus, x);
+    // 1 - e^-y cancels by a factor of ten at most, at y = 0.1; e^-y is within 2 ulp.
+    EXPECT_NEAR(derivative(Activation::kSoftplus, x), want, 24 * kEps * want) << x;
+  }
+  for (const float x : {1e4f, 1e19f, 1e30f}) {
+    EXPECT_EQ(derivative(Activation::kGelu, x), 1.0f);
+    EXPECT_EQ(derivative(Activation::kGelu, -x), 0.0f);
+  }
+}
+
 TEST(Dense, NanReachesTheOutput) {
   for (const Activation act : kAll) {
     float x[2] = {1, std::nanf("")}, w[1] = {1}, bias[1] = {0}, y[2], pre[2];

@@ -7,19 +7,11 @@
 
 #include <cstdint>
 
+#include "kernels/common/log_var_clamp.h"
 #include "kernels/common/math.h"
 #include "kernels/likelihood/family.h"
-#include "kernels/reparameterize/reparameterize.h"
 
 namespace felbo {
-
-FELBO_HD inline float clamp_log_var(float log_var, const LogVarClamp& clamp) {
-  return math::at_least(math::at_most(log_var, clamp.hi), clamp.lo);
-}
-/// False for a NaN, whose gradient has to stay a NaN.
-FELBO_HD inline bool is_clamped(float log_var, const LogVarClamp& clamp) {
-  return log_var < clamp.lo || log_var > clamp.hi;
-}
 
 /// -(x - m)^2 / (2 sigma^2) and its derivative by m, within 4 eps each for a precision within 2 ulp. The
 /// square is never formed by itself: it would overflow where the product does not.

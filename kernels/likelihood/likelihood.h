@@ -12,8 +12,8 @@
 #include <string>
 
 #include "host/exec/cpu_exec.h"
+#include "kernels/common/log_var_clamp.h"
 #include "kernels/common/view.h"
-#include "kernels/reparameterize/reparameterize.h"
 
 namespace felbo {
 

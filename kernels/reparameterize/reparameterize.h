@@ -13,16 +13,11 @@
 #pragma once
 
 #include "host/exec/cpu_exec.h"
+#include "kernels/common/log_var_clamp.h"
 #include "kernels/common/noise_stream.h"
 #include "kernels/common/view.h"
 
 namespace felbo {
-
-/// Bounds of every log-variance that a network gives out.
-struct LogVarClamp {
-  float lo = -20.0f;
-  float hi = 20.0f;
-};
 
 struct ReparameterizeArgs {
   View<const float, 2> mu;       // (B, Z)

@@ -41,9 +41,9 @@ void kl_row(const ReparameterizeArgs& a, std::int64_t b) {
   const std::int64_t cols = a.mu.cols;
   const LogVarClamp bounds = a.clamp;
   a.kl(b) = static_cast<float>(
-      lane_sum(cols, [&](std::int64_t d) { return rm::kl(mu[d], rm::clamp(log_var[d], bounds)); }));
+      lane_sum(cols, [&](std::int64_t d) { return rm::kl(mu[d], clamp_log_var(log_var[d], bounds)); }));
   std::int32_t clamped = 0;
-  for (std::int64_t d = 0; d < cols; ++d) clamped += rm::is_clamped(log_var[d], bounds);
+  for (std::int64_t d = 0; d < cols; ++d) clamped += is_clamped(log_var[d], bounds);
   a.clamped(b) = clamped;
 }
 
@@ -55,12 +55,12 @@ void sample_row(const ReparameterizeArgs& a, std::int64_t row, std::int64_t col,
   float* __restrict z = a.z.row(row) + col;
   const LogVarClamp bounds = a.clamp;
   for (std::int64_t d = 0; d < n; ++d)
-    z[d] = math::fma(rm::sigma(rm::clamp(log_var[d], bounds)), eps[d], mu[d]);
+    z[d] = math::fma(rm::sigma(clamp_log_var(log_var[d], bounds)), eps[d], mu[d]);
   if (a.log_pz.empty()) return;
   // Pieces of a row are added in order; the first one starts the sum.
   const double log_pz = lane_sum(n, [&](std::int64_t d) { return rm::log_pz(z[d]); });
   const double log_qz =
-      lane_sum(n, [&](std::int64_t d) { return rm::log_qz(eps[d], rm::clamp(log_var[d], bounds)); });
+      lane_sum(n, [&](std::int64_t d) { return rm::log_qz(eps[d], clamp_log_var(log_var[d], bounds)); });
   a.log_pz(row) = static_cast<float>(col == 0 ? log_pz : a.log_pz(row) + log_pz);
   a.log_qz_given_x(row) = static_cast<float>(col == 0 ? log_qz : a.log_qz_given_x(row) + log_qz);
 }

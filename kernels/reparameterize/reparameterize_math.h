@@ -8,14 +8,6 @@ namespace felbo::reparameterize_math {
 
 inline constexpr float kLog2Pi = 1.83787706640934548f;
 
-/// A NaN is kept, so that it reaches the loss.
-FELBO_HD inline float clamp(float log_var, LogVarClamp bounds) {
-  return math::at_least(math::at_most(log_var, bounds.hi), bounds.lo);
-}
-FELBO_HD inline bool is_clamped(float log_var, LogVarClamp bounds) {
-  return log_var < bounds.lo || log_var > bounds.hi;
-}
-
 /// 1/2 (mu^2 + e^log_var - log_var - 1).
 FELBO_HD inline float kl(float mu, float log_var) {
   return 0.5f * (math::fma(mu, mu, math::exp(log_var) - 1.0f) - log_var);
@@ -29,7 +21,7 @@ FELBO_HD inline float log_qz(float eps, float log_var) {
 
 /// grad_log_var from g = sum_s grad_z eps.
 FELBO_HD inline float grad_log_var(float g, float log_var, float kl_scale, LogVarClamp bounds) {
-  const float v = clamp(log_var, bounds);
+  const float v = clamp_log_var(log_var, bounds);
   const float gradient = 0.5f * math::fma(g, sigma(v), kl_scale * (math::exp(v) - 1.0f));
   return is_clamped(log_var, bounds) ? 0.0f : gradient;
 }

@@ -226,6 +226,9 @@ constexpr Case kData[] = {
     {"outside_0_1_for_bernoulli", "train --data ~/signed.npy --out ~/never",
      "~/signed.npy; -1; Bernoulli; [0, 1]"},
     {"no_data", "train --out ~/never", "--data; missing"},
+    {"fraction_of_a_set_with_a_test_part",
+     "train --data builtin:linear-gaussian --likelihood gaussian --valid-fraction 0.2 --out ~/never",
+     "--valid-fraction 0.2; builtin:linear-gaussian has a test part of its own; for sets without one"},
 };
 INSTANTIATE_TEST_SUITE_P(Data, BadInput, ::testing::ValuesIn(kData), name_of_case);
 
@@ -305,10 +308,10 @@ constexpr Case kFlags[] = {
      "some; per-element"},
     {"variance_0",
      "train --data ~/grey.npy --binarize dynamic --out ~/never --likelihood gaussian --variance fixed:0",
-     "fixed variance; got 0"},
+     "fixed:V; got 0"},
     {"variance_negative",
      "train --data ~/grey.npy --binarize dynamic --out ~/never --likelihood gaussian --variance fixed:-1",
-     "fixed variance; got -1"},
+     "fixed:V; got -1"},
     {"clamp_one_bound", "train --data ~/grey.npy --binarize dynamic --out ~/never --log-var-clamp 5",
      "--log-var-clamp; 5"},
     {"clamp_order", "train --data ~/grey.npy --binarize dynamic --out ~/never --log-var-clamp 3,1",
@@ -346,6 +349,8 @@ constexpr Case kFlags[] = {
     {"unknown_verb", "dream", "dream"},
     {"bench_of_nothing", "bench luck", "luck; kernels"},
     {"bench_repetitions", "bench --repetitions 0", "--repetitions; 0"},
+    {"bench_gemm_filter", "bench gemm --filter adam", "--filter; bench kernels; not with bench gemm"},
+    {"bench_step_repetitions", "bench step --repetitions 5", "--repetitions; bench kernels; bench step"},
 };
 INSTANTIATE_TEST_SUITE_P(Flags, BadInput, ::testing::ValuesIn(kFlags), name_of_case);
 
@@ -410,6 +415,10 @@ constexpr Case kPictures[] = {
      "~/wide.npy; 13 columns"},
     {"posterior_more_than_there_are", "sample ~/run --from posterior --count 31 --out ~/x.npy",
      "30 rows; 31"},
+    {"prior_with_data", "sample ~/run --count 4 --data ~/good.npy --out ~/x.npy", "--data; --from posterior"},
+    {"prior_with_split", "sample ~/run --count 4 --from prior --split train --out ~/x.npy",
+     "--split; --from posterior"},
+    {"sample_device", "sample ~/run --count 4 --device tpu --out ~/x.npy", "--device; tpu"},
     {"sample_seed", "sample ~/run --count 4 --seed=-1 --out ~/x.npy", "--seed; -1; whole number"},
     {"encode_ending", "encode ~/run --out ~/x.png", "~/x.png; .npy"},
     {"encode_width", "encode ~/run --data ~/wide.npy --out ~/x.npy", "~/wide.npy; 13 columns; 12"},
@@ -427,6 +436,16 @@ TEST(Force, ReplacesTheRunThatTheFolderHolds) {
   felbo_json(train + Words{"--epochs", "2", "--seed", "5"});
   EXPECT_EQ(read_metrics(folder / "run").size(), 2u);
   EXPECT_EQ(read_checkpoint(folder / "run").metadata.at("seed"), "5");
+}
+
+TEST(Force, RemovesWhatAKilledProcessLeft) {
+  const TempFolder folder;
+  std::filesystem::create_directory(folder / "run");
+  const auto leftover = folder / ("run/checkpoint.safetensors.tmp-" + ended_process() + "-0");
+  write_bytes(leftover, "half");
+  felbo_json({"train", "--data", "builtin:linear-gaussian", "--likelihood", "gaussian", "--hidden", "none",
+              "--latent", "2", "--epochs", "1", "--out", folder / "run", "--force"});
+  EXPECT_FALSE(std::filesystem::exists(leftover));
 }
 
 TEST(Force, LeavesFilesAloneThatAreNotARuns) {

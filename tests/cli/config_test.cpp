@@ -29,7 +29,13 @@ class Config : public ::testing::Test {
     EXPECT_EQ(read_bytes(config("a")), read_bytes(config("b")));
   }
 
-  /// Expects the file to be refused with status 2 and every one of `words`, and nothing written.
+  /// Expects the file to be refused with status 2, its name and every one of `words`, and nothing written.
+  void bad_file(const std::string& toml, Words words) const {
+    words.push_back("bad.toml");
+    refused(toml, words);
+  }
+
+  /// The same without the file's name: what the file says is read, but does not fit together.
   void refused(const std::string& toml, const Words& words) const {
     const std::string file = folder_ / "bad.toml";
     write_bytes(file, toml);
@@ -37,7 +43,6 @@ class Config : public ::testing::Test {
     const Outcome outcome = felbo({"train", "--config", file, "--data", data(), "--out", run("never")});
     EXPECT_EQ(outcome.status, 2) << toml << outcome.err;
     EXPECT_EQ(outcome.out, "");
-    EXPECT_TRUE(has(outcome.err, "bad.toml"));
     for (const std::string& word : words) EXPECT_TRUE(has(outcome.err, word));
     EXPECT_TRUE(before == snapshot(folder_.path())) << "something was written for " << toml;
   }
@@ -101,6 +106,49 @@ TEST_F(Config, CommandLineWins) {
   EXPECT_TRUE(has(read_checkpoint(run("b")).tensors.at("decoder.0.weight"), "[5,16]"));
 }
 
+/// What the file says of a flag that the command line's choice leaves no room for is dropped; what still
+/// means something is kept.
+TEST_F(Config, CommandLineWinsOverWhatHangsTogetherWithIt) {
+  write_bytes(folder_ / "c.toml",
+              "hidden = 4\nlatent = 2\nlr = 2e-3\nepochs = 5\nlikelihood = 'gaussian'\nvariance = 'unit'\n");
+  const auto trained = [&](const Words& flags) {
+    felbo_json(
+        Words{"train", "--config", folder_ / "c.toml", "--data", data(), "--out", run("a"), "--force"} +
+        flags);
+    return read_bytes(config("a"));
+  };
+  const std::string own_rates = trained({"--lr-schedule", "stages:2@1e-3"});
+  EXPECT_TRUE(has(own_rates, "epochs = 2\n"));
+  EXPECT_FALSE(has(own_rates, "\nlr = "));
+  const std::string stages = trained({"--lr-schedule", "stages:2"});
+  EXPECT_TRUE(has(stages, "epochs = 4\n"));  // 1 + 3
+  EXPECT_TRUE(has(stages, "\nlr = 0.002\n"));
+  const std::string cosine = trained({"--lr-schedule", "cosine"});
+  EXPECT_TRUE(has(cosine, "epochs = 5\n"));
+  EXPECT_TRUE(has(cosine, "\nlr = 0.002\n"));
+  const std::string bernoulli = trained({"--likelihood", "bernoulli", "--binarize", "dynamic"});
+  EXPECT_FALSE(has(bernoulli, "variance"));
+  EXPECT_TRUE(has(trained({"--likelihood", "gaussian"}), "variance = 'unit'"));
+}
+
+/// What is given together, in one place, must still fit together.
+TEST_F(Config, ContradictionsOfTheCommandLineOrOfTheFileAreRefused) {
+  refused("lr-schedule = 'stages:2@1e-3'\nlr = 0.1\n", {"--lr 0.1", "rates of its own"});
+  refused("lr-schedule = 'stages:2@1e-3'\nepochs = 5\n", {"5"});
+  write_bytes(folder_ / "c.toml", "epochs = 5\nlr = 0.1\n");
+  const Words common{"train", "--config", folder_ / "c.toml", "--data", data(), "--out", run("never")};
+  EXPECT_EQ(felbo(common + Words{"--lr-schedule", "stages:2@1e-3", "--lr", "1"}).status, 2);
+  EXPECT_EQ(felbo(common + Words{"--lr-schedule", "stages:2", "--epochs", "5"}).status, 2);
+}
+
+/// config.toml always holds a fraction: where the set brings its own part, only one that the user asks for is
+/// refused.
+TEST_F(Config, FractionOfTheFileIsNoRequest) {
+  expect_runs_again(
+      small() + Words{"--data", "builtin:linear-gaussian", "--likelihood", "gaussian", "--variance", "unit"});
+  EXPECT_TRUE(has(read_bytes(config("b")), "valid-fraction = "));
+}
+
 TEST_F(Config, ReadsNumbersListsAndTexts) {
   write_bytes(folder_ / "c.toml",
               "hidden = [8, 4]\nlatent = 3\nlr = 2e-3\nbinarize = \"dynamic\"\nepochs = 1\n");
@@ -116,20 +164,20 @@ TEST_F(Config, PathWithQuotesAndBlanksSurvives) {
 }
 
 TEST_F(Config, BadFileIsRefused) {
-  refused("latent = 3\nlatnet = 4\n", {"line 2", "latnet"});
-  refused("help = 1\n", {"line 1", "help"});
-  refused("out = 'x'\n", {"line 1", "out"});
-  refused("[model]\nlatent = 3\n", {"line 1", "model"});
-  refused("latent = 'many'\n", {"line 1", "latent", "many"});
-  refused("epochs = 2\nlatent = 3.5\n", {"line 2", "latent", "3.5"});
-  refused("latent = true\n", {"line 1", "latent", "number"});
-  refused("hidden = [[8], [4]]\n", {"line 1", "hidden"});
-  refused("lr = 2021-01-01\n", {"line 1", "lr"});
-  refused("seed = -1\n", {"line 1", "seed"});
-  refused("latent = 3\nlatent = 4\n", {"line 2", "latent"});
-  refused("latent = 3\nthis is no TOML\n", {"line 2", "not TOML"});
-  refused("latent = 'unended\n", {"line 1", "not TOML"});
-  refused(std::string("\x93NUMPY\1\0", 8), {"not TOML"});
+  bad_file("latent = 3\nlatnet = 4\n", {"line 2", "latnet"});
+  bad_file("help = 1\n", {"line 1", "help"});
+  bad_file("out = 'x'\n", {"line 1", "out"});
+  bad_file("[model]\nlatent = 3\n", {"line 1", "model"});
+  bad_file("latent = 'many'\n", {"line 1", "latent", "many"});
+  bad_file("epochs = 2\nlatent = 3.5\n", {"line 2", "latent", "3.5"});
+  bad_file("latent = true\n", {"line 1", "latent", "number"});
+  bad_file("hidden = [[8], [4]]\n", {"line 1", "hidden"});
+  bad_file("lr = 2021-01-01\n", {"line 1", "lr"});
+  bad_file("seed = -1\n", {"line 1", "seed"});
+  bad_file("latent = 3\nlatent = 4\n", {"line 2", "latent"});
+  bad_file("latent = 3\nthis is no TOML\n", {"line 2", "not TOML"});
+  bad_file("latent = 'unended\n", {"line 1", "not TOML"});
+  bad_file(std::string("\x93NUMPY\1\0", 8), {"not TOML"});
 }
 
 TEST_F(Config, FileThatCannotBeReadIsRefused) {

@@ -51,18 +51,28 @@ TEST_F(Disk, AnEarlierCheckpointStaysWhole) {
   EXPECT_EQ(different_tensors(goes_on, read_checkpoint(run())), Words());
 }
 
+/// So small a model that the metrics of 30 epochs are the run's largest file.
 TEST_F(Disk, NoRoomForMetrics) {
-  felbo_json(train(1));
-  const std::string line = read_bytes(folder_ / "run/metrics.jsonl");
-  std::string metrics;
-  for (int i = 0; i < 40; ++i) metrics += line;
-  write_bytes(folder_ / "run/metrics.jsonl", metrics);
-  const auto checkpoint = read_bytes(folder_ / "run/checkpoint.safetensors");
-  const Outcome outcome =
-      felbo({"train", "--resume", run(), "--epochs", "2"}, {.largest_file = metrics.size() + 10});
+  const auto train = [&](const std::string& name, int epochs) {
+    felbo_json({"train", "--data", data(), "--out", folder_ / name, "--likelihood", "gaussian", "--hidden",
+                "none", "--latent", "1", "--epochs", std::to_string(epochs)});
+  };
+  train("run", 30);
+  const std::size_t size = read_bytes(folder_ / "run/metrics.jsonl").size();
+  const std::string checkpoint = read_bytes(folder_ / "run/checkpoint.safetensors");
+  ASSERT_GT(size, checkpoint.size());
+  const Words resume{"train", "--resume", run(), "--epochs", "32"};
+  const Outcome outcome = felbo(resume, {.largest_file = size + 10});
   EXPECT_EQ(outcome.status, 1) << outcome.err;
-  EXPECT_TRUE(has(outcome.err, "metrics.jsonl"));
+  for (const char* words : {"metrics.jsonl", "cannot write", "File too large"})
+    EXPECT_TRUE(has(outcome.err, words));
   EXPECT_EQ(read_bytes(folder_ / "run/checkpoint.safetensors"), checkpoint);
+
+  // With room again, the run goes on as if nothing had happened.
+  felbo_json(resume);
+  train("straight", 32);
+  expect_same_checkpoint(run(), folder_ / "straight");
+  EXPECT_EQ(read_metrics(run()), read_metrics(folder_ / "straight"));
 }
 
 TEST_F(Disk, NoRoomForAnArrayLeavesTheOldOne) {

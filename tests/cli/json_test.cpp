@@ -102,6 +102,18 @@ TEST(Json, PictureCommandsSayWhatTheyWrote) {
   EXPECT_EQ(felbo_json({"encode", run, "--out", codes}), (json{{"out", codes}, {"count", 30}}));
 }
 
+/// A path is any bytes, JSON is UTF-8: what cannot be said in it becomes U+FFFD, and the work is not lost.
+TEST(Json, PathsThatAreNotUtf8ArePrintedAllTheSame) {
+  const TempFolder folder;
+  const std::string run = folder / "r\xff", out = folder / "b\xff.npy";
+  const json train = felbo_json(
+      Words{"train", "--data", "builtin:linear-gaussian", "--likelihood", "gaussian", "--out", run} + kSmall);
+  EXPECT_EQ(train["run"], (folder / "r\uFFFD").string());
+  EXPECT_EQ(felbo_json({"sample", run, "--count", "3", "--out", out}),
+            (json{{"out", (folder / "b\uFFFD.npy").string()}, {"count", 3}}));
+  EXPECT_TRUE(std::filesystem::exists(out));
+}
+
 TEST(Json, HelpAndVersionAreSuccesses) {
   for (const Words& words : {Words{"--help"}, Words{"train", "--help"}, Words{"evaluate", "--help"},
                              Words{"sample", "--help"}, Words{"bench", "--help"}, Words{"--version"}}) {
@@ -114,7 +126,8 @@ TEST(Json, HelpAndVersionAreSuccesses) {
 
 TEST(Json, ResultThatCannotBePrintedIsAFailure) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "NOT CHECKED: there is no /dev/full";
-  for (const Words& words : {Words{"info", "--json"}, Words{"info"}}) {
+  for (const Words& words : {Words{"info", "--json"}, Words{"info"}, Words{"--help"}, Words{"--version"},
+                             Words{"train", "--help"}}) {
     const Outcome outcome = felbo(words, {.out_to = "/dev/full"});
     EXPECT_EQ(outcome.status, 1);
     EXPECT_TRUE(has(outcome.err, "cannot write to standard output"));

@@ -125,6 +125,40 @@ TEST_F(Resume, TakesTheFlagsThatMayChange) {
     EXPECT_TRUE(has(config, line));
 }
 
+TEST_F(Resume, RemovesWhatAKilledProcessLeft) {
+  felbo_json(train("a", 1));
+  const auto leftover = folder_ / ("a/checkpoint.safetensors.tmp-" + ended_process() + "-0");
+  write_bytes(leftover, "half");
+  felbo_json({"train", "--resume", run("a"), "--epochs", "2"});
+  EXPECT_FALSE(std::filesystem::exists(leftover));
+}
+
+TEST_F(Resume, WarnsOfGreyPixelsAgain) {
+  const char* warning = "not a log-likelihood";
+  const Words grey{"train", "--data", data(), "--out", run("a"), "--hidden", "none", "--epochs", "1"};
+  EXPECT_TRUE(has(felbo(grey).err, warning));
+  EXPECT_TRUE(has(felbo({"train", "--resume", run("a"), "--epochs", "2"}).err, warning));
+  felbo_json(train("b", 1));
+  EXPECT_FALSE(has(felbo({"train", "--resume", run("b"), "--epochs", "2"}).err, warning));
+}
+
+/// A model that was trained where there is more memory may be evaluated here, but not trained.
+TEST_F(Resume, NeedsTheMemoryOfTrainingWhichAnEvaluationDoesNot) {
+  const json trained = felbo_json(train("a", 1));
+  const std::string file = folder_ / "a" / "checkpoint.safetensors";
+  write_bytes(file, edited_checkpoint(read_bytes(file), [](json& header, std::string&) {
+                std::string config = header["__metadata__"]["config"];
+                const std::size_t at = config.find("\nsamples = 2\n");
+                ASSERT_NE(at, std::string::npos);
+                header["__metadata__"]["config"] = config.replace(at, 13, "\nsamples = 1048576\n");
+              }));
+  EXPECT_EQ(felbo_json({"evaluate", run("a")})["elbo"], trained["elbo"]);
+  felbo_json({"sample", run("a"), "--count", "3", "--out", folder_ / "z.npy"});
+  const Outcome outcome = felbo({"train", "--resume", run("a"), "--epochs", "2"});
+  EXPECT_EQ(outcome.status, 2) << outcome.err;
+  EXPECT_TRUE(has(outcome.err, "GiB"));
+}
+
 /// Comparing bits notices each thing that a checkpoint could forget: with it forgotten, the run goes on, but
 /// elsewhere.
 TEST_F(Resume, ForgettingAnyPartOfTheStateShows) {

@@ -232,6 +232,15 @@ inline std::map<std::string, std::string> snapshot(const std::filesystem::path& 
   return files;
 }
 
+/// The number of a process that has ended.
+inline std::string ended_process() {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return std::to_string(child);
+}
+
 /// Whether the long tests are to be left out, as in a build with sanitizers.
 inline bool skip_long() {
   const char* skip = std::getenv("FELBO_SKIP_LONG");

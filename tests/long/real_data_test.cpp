@@ -71,7 +71,11 @@ TEST_P(FreyFaces, LearnedVarianceTrainsWithoutANan) {
     }
     EXPECT_GE(line["kl"].get<double>(), 0.0);
   }
-  EXPECT_GT(metrics.back()["elbo"].get<double>(), metrics.front()["elbo"].get<double>() + 50.0);
+  // Measured with seeds 0 to 7: 406.2 after the first epoch and 694.1 after the last, with standard
+  // deviations of 2.1 and 5.4 between seeds. The bands are four of those to each side: another machine's
+  // rounding moves a run as another seed does, not further. Other initial weights do: Glorot's end at 722.7.
+  EXPECT_NEAR(metrics.front()["elbo"].get<double>(), 406.2, 8.4);
+  EXPECT_NEAR(metrics.back()["elbo"].get<double>(), 694.1, 21.5);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, FreyFaces, ::testing::Range(0, 5));

@@ -1,0 +1,44 @@
+#include "host/train/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+namespace felbo {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInf = std::numeric_limits<double>::infinity();
+
+std::string message_of(const ElboTerms& terms) {
+  try {
+    check_finite("held-out", 7, terms);
+  } catch (const Diverged& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(CheckFinite, LetsFiniteBoundsPass) {
+  EXPECT_EQ(message_of({-1e300, -1e300, 0}), "nothing was thrown");
+  EXPECT_EQ(message_of({0, 0, 0}), "nothing was thrown");
+}
+
+TEST(CheckFinite, NamesTheBoundTheEpochAndWhatMayHelp) {
+  const std::string message = message_of({-kInf, -kInf, 3.5});
+  for (const char* words : {"the held-out ELBO of epoch 7 is -inf (log p(x|z) -inf, KL 3.5)", "diverged",
+                            "--lr", "--warmup-epochs", "--log-var-clamp"})
+    EXPECT_NE(message.find(words), std::string::npos) << words << " is not in: " << message;
+}
+
+TEST(CheckFinite, ANanHasNoSign) {
+  for (const double nan : {kNan, std::copysign(kNan, -1.0)}) {
+    const std::string message = message_of({nan, nan, nan});
+    EXPECT_NE(message.find("is nan (log p(x|z) nan, KL nan)"), std::string::npos) << message;
+  }
+}
+
+}  // namespace
+}  // namespace felbo
