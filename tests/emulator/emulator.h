@@ -1,0 +1,54 @@
+// Runs unchanged CUDA kernels on a CPU, to check their logic on machines with no GPU: one fiber a CUDA
+// thread, switched only where threads wait for each other. include/cuda_runtime.h stands in for the toolkit's
+// header of that name, so kernels and launchers compile with a plain C++ compiler and no CUDA header.
+//
+// Blocks run one after another, each under one of five schedules; a result that depends on the schedule is a
+// race. Built with FELBO_EMULATOR_TSAN and run with kernels under -fsanitize=thread, it is a race check:
+// threads of a block are unordered except by __syncthreads and __syncwarp. Stricter than hardware: a thread
+// that leaves the kernel before a barrier, or a warp function whose mask names a lane that is not there, is a
+// deadlock and not excused.
+//
+// Not modelled: races between blocks, clusters, tensor cores, cp.async, textures, uninitialised static shared
+// memory, the accuracy of approximate intrinsics.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace felbo::emulator {
+
+/// In which order the threads of a block run. Each pass over the block resumes every thread that can go on;
+/// greedy schedules stay with a warp until all of it waits for others.
+enum class Schedule { kForward, kReverse, kRandom, kGreedyForward, kGreedyReverse };
+inline constexpr Schedule kSchedules[] = {Schedule::kForward, Schedule::kReverse, Schedule::kRandom,
+                                          Schedule::kGreedyForward, Schedule::kGreedyReverse};
+
+/// The schedule of coming launches. It starts as FELBO_EMULATOR_SCHEDULE says (forward, reverse, random,
+/// greedy-forward, greedy-reverse; forward where it is not set).
+void set_schedule(Schedule schedule);
+Schedule schedule();
+/// Throws std::invalid_argument for a name that is not one of the above.
+Schedule schedule_from_name(const std::string& name);
+
+/// A kernel that cannot go on or did what CUDA leaves undefined; says which threads wait where.
+struct KernelError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// What the emulated machine reports about itself. Tests change it to see failures reported.
+struct Machine {
+  int driver_error = 0;  // a cudaError_t that counting devices gives
+  int devices = 1;
+  int major = 9, minor = 0;
+  std::size_t total_memory = std::size_t{16} << 30;
+};
+Machine& machine();
+
+/// Bytes that cudaMalloc and its kin gave out and nobody freed yet.
+std::size_t live_bytes();
+/// Kernels launched so far.
+std::int64_t launches();
+
+}  // namespace felbo::emulator
