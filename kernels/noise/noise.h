@@ -2,7 +2,7 @@
 // sample, d) alone. See common/noise_stream.h for the counter and common/normal.h for the transform.
 #pragma once
 
-#include "host/exec/cpu_exec.h"
+#include "host/exec/exec.h"
 #include "kernels/common/noise_stream.h"
 #include "kernels/common/view.h"
 
@@ -18,6 +18,7 @@ struct NormalFillArgs {
 /// Fills `out` with independent N(0, 1) draws; row i belongs to datum first_datum + i.
 /// Throws std::invalid_argument if the datum or sample indices leave their range.
 void normal_fill(const CpuExec& exec, const NormalFillArgs& args);
+void normal_fill(const CudaExec& exec, const NormalFillArgs& args);
 
 /// Rows that normal_tile makes at a time.
 inline constexpr int kNormalTileRows = 16;

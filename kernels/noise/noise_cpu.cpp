@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "kernels/common/check.h"
 #include "kernels/common/normal.h"
 #include "kernels/noise/noise.h"
+#include "kernels/noise/noise_check.h"
 
 namespace felbo {
 
@@ -30,11 +30,7 @@ void normal_tile(const NoiseStream& stream, const std::uint32_t* datum, const st
 
 void normal_fill(const CpuExec& exec, const NormalFillArgs& args) {
   const View<float, 2> out = args.out;
-  FELBO_CHECK(out.rows + std::int64_t{args.first_datum} <= std::int64_t{1} << 32,
-              "normal_fill: data up to {} do not fit the 32-bit index of the noise counter",
-              out.rows + std::int64_t{args.first_datum});
-  FELBO_CHECK(args.sample < kMaxNoiseSamples, "normal_fill: sample {} is not below {}", args.sample,
-              kMaxNoiseSamples);
+  check(args);
   const std::int64_t tiles = (out.rows + kNormalTileRows - 1) / kNormalTileRows;
   exec.parallel_for(tiles, 1 + 256 / (out.cols + 1), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t tile = begin; tile < end; ++tile) {

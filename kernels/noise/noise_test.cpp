@@ -85,7 +85,7 @@ TEST(NormalFill, MatchesTheReference) {
     for (const std::int64_t rows : {1, 3, 17}) {
       const NoiseStream stream{0x123456789abcdef0u + static_cast<std::uint64_t>(cols), 77, Purpose::kLatent};
       Guarded<float> out(rows, cols, cols % 3, cols % 2);
-      normal_fill(CpuExec(2), {stream, 4000000000u, 5, out.matrix()});
+      normal_fill(test::exec(2), {stream, 4000000000u, 5, out.matrix()});
       std::vector<double> want, tolerance;
       for (std::int64_t i = 0; i < rows; ++i) {
         const auto row =
@@ -103,12 +103,24 @@ TEST(NormalFill, MatchesTheReference) {
 // Users rely on this: a draw is named by where it is used, not by who computes it.
 TEST(NormalFill, BitsDependOnTheNameAlone) {
   const NoiseStream stream{42, 3, Purpose::kPrior};
-  std::vector<float> all(64 * 37), part(10 * 37);
-  normal_fill(CpuExec(1), {stream, 0, 0, View<float, 2>(all.data(), 64, 37)});
+  test::Array<float> all(64 * 37), part(10 * 37);
+  normal_fill(test::exec(1), {stream, 0, 0, View<float, 2>(all.data(), 64, 37)});
   for (const int threads : {1, 2, 5}) {
-    normal_fill(CpuExec(threads), {stream, 20, 0, View<float, 2>(part.data(), 10, 37)});
+    normal_fill(test::exec(threads), {stream, 20, 0, View<float, 2>(part.data(), 10, 37)});
     EXPECT_TRUE(test::same_bits(View<const float, 2>(part.data(), 10, 37),
                                 View<const float, 2>(all.data() + 20 * 37, 10, 37)));
+  }
+}
+
+// What a kernel makes again in its registers is what the CPU makes, bit for bit.
+TEST(NormalFill, BitsAreThoseOfNormalTile) {
+  const NoiseStream stream{0xfedcba9876543210u, 8, Purpose::kLatent};
+  for (const std::int64_t cols : {1, 4, 7, 33, 256}) {
+    test::Array<float> filled(5 * static_cast<std::size_t>(cols)), tile(filled.size());
+    normal_fill(test::exec(2), {stream, 77, 3, View<float, 2>(filled.data(), 5, cols)});
+    const std::uint32_t datum[] = {77, 78, 79, 80, 81}, sample[] = {3, 3, 3, 3, 3};
+    normal_tile(stream, datum, sample, 5, 0, cols, tile.data(), cols);
+    EXPECT_EQ(filled, tile) << cols;
   }
 }
 
@@ -132,8 +144,8 @@ TEST(NormalFill, EachPartOfTheNameMatters) {
 
 // One hash over a million normals pins the bits across compilers, instruction sets and devices.
 TEST(NormalFill, BitsArePinned) {
-  std::vector<float> normals(1 << 20);
-  normal_fill(CpuExec(2), {{2026, 1, Purpose::kLatent}, 0, 0, View<float, 2>(normals.data(), 1024, 1024)});
+  test::Array<float> normals(1 << 20);
+  normal_fill(test::exec(2), {{2026, 1, Purpose::kLatent}, 0, 0, View<float, 2>(normals.data(), 1024, 1024)});
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a, 64 bits
   for (const float x : normals) hash = (hash ^ static_cast<std::uint32_t>(math::bits(x))) * 1099511628211u;
   EXPECT_EQ(hash, 0xb1c3ec244afe7746u) << std::hex << hash;
@@ -143,8 +155,8 @@ TEST(NormalFill, BitsArePinned) {
 // at a fixed seed that passed: this is a regression test, not a lottery.
 TEST(NormalFill, IsStandardNormal) {
   const int n = 200000;
-  std::vector<float> x(n);
-  normal_fill(CpuExec(2), {{7, 0, Purpose::kLatent}, 0, 0, View<float, 2>(x.data(), 1000, 200)});
+  test::Array<float> x(n);
+  normal_fill(test::exec(2), {{7, 0, Purpose::kLatent}, 0, 0, View<float, 2>(x.data(), 1000, 200)});
   double mean = 0, square = 0;
   for (const float v : x) mean += v, square += double(v) * v;
   EXPECT_LT(std::abs(mean / n), 5.0 / std::sqrt(n));
@@ -160,9 +172,9 @@ TEST(NormalFill, IsStandardNormal) {
 
 TEST(NormalFill, RefusesIndicesThatDoNotFit) {
   float x;
-  EXPECT_THROW(normal_fill(CpuExec(1), {{}, 0xffffffffu, 0, View<float, 2>(&x, 2, 0)}),
+  EXPECT_THROW(normal_fill(test::exec(1), {{}, 0xffffffffu, 0, View<float, 2>(&x, 2, 0)}),
                std::invalid_argument);
-  EXPECT_THROW(normal_fill(CpuExec(1), {{}, 0, kMaxNoiseSamples, View<float, 2>(&x, 1, 1)}),
+  EXPECT_THROW(normal_fill(test::exec(1), {{}, 0, kMaxNoiseSamples, View<float, 2>(&x, 1, 1)}),
                std::invalid_argument);
 }
 

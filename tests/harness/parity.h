@@ -16,6 +16,7 @@
 #include "kernels/common/noise_stream.h"
 #include "kernels/common/normal.h"
 #include "kernels/common/view.h"
+#include "tests/harness/exec.h"
 
 namespace felbo::test {
 
@@ -121,7 +122,7 @@ class Guarded {
   static constexpr std::int64_t kGuard = 64;
   static constexpr int kPoison = 0xff;  // a NaN for float, -1 for integers
   std::int64_t rows_, cols_, stride_, begin_;
-  std::vector<T> cells_;
+  Array<T> cells_;
 };
 
 /// Reproducible standard normals for inputs, times `scale`, plus `shift`; another `seed` gives other numbers.
