@@ -4,7 +4,7 @@
 //   theta = theta - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 #pragma once
 
-#include "host/exec/cpu_exec.h"
+#include "host/exec/exec.h"
 #include "kernels/common/view.h"
 
 namespace felbo {
@@ -26,5 +26,6 @@ struct AdamArgs {
 /// parameter NaN. Throws std::invalid_argument if shapes disagree, the step is not positive, a beta is
 /// outside [0, 1), epsilon is not positive or lr is not finite.
 void adam(const CpuExec& exec, const AdamArgs& args);
+void adam(const CudaExec& exec, const AdamArgs& args);
 
 }  // namespace felbo

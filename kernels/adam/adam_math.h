@@ -1,7 +1,7 @@
 // What one parameter becomes, shared by the CPU loops and the CUDA kernels.
 #pragma once
 
-#include <limits>
+#include <cfloat>
 
 #include "kernels/common/math.h"
 
@@ -17,10 +17,7 @@ struct Step {
 };
 
 /// Zero for a subnormal, which some processors handle ten times more slowly; a NaN is kept.
-FELBO_HD inline float flush(float x) {
-  constexpr float kSmallest = std::numeric_limits<float>::min();
-  return x < kSmallest && x > -kSmallest ? 0.0f : x;
-}
+FELBO_HD inline float flush(float x) { return x < FLT_MIN && x > -FLT_MIN ? 0.0f : x; }
 
 FELBO_HD inline float first_moment(const Step& step, float m, float g) {
   return flush(math::fma(step.beta1, m, math::mul(step.rest1, g)));

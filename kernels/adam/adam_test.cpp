@@ -81,7 +81,7 @@ Expected expect(Problem& problem, const Hyper& h) {
 void compare(std::int64_t n, const Hyper& h, float gradient_scale, int threads, Parity& parity) {
   Problem problem(n, n % 3, 100 + static_cast<std::uint64_t>(n), gradient_scale);
   const Expected e = expect(problem, h);
-  adam(CpuExec(threads), problem.args(h));
+  adam(test::exec(threads), problem.args(h));
   parity.compare("parameter", problem.parameter.vector(), e.parameter, e.parameter_tolerance);
   parity.compare("m", problem.m.vector(), e.m, e.m_tolerance);
   parity.compare("v", problem.v.vector(), e.v, e.v_tolerance);
@@ -122,7 +122,7 @@ TEST(Adam, MatchesTheReferenceForEveryKindOfStep) {
 TEST(Adam, BitsDoNotDependOnTheSplit) {
   const Hyper h{1e-3f, 0.9f, 0.999f, 1e-8f, 5};
   Problem whole(50001, 0, 7, 1.0f);
-  adam(CpuExec(1), whole.args(h));
+  adam(test::exec(1), whole.args(h));
   const auto same = [&](Problem& other) {
     return test::same_bits(whole.parameter.matrix(), other.parameter.matrix()) &&
            test::same_bits(whole.m.matrix(), other.m.matrix()) &&
@@ -130,7 +130,7 @@ TEST(Adam, BitsDoNotDependOnTheSplit) {
   };
   for (const int threads : {2, 3}) {
     Problem threaded(50001, 1, 7, 1.0f);
-    adam(CpuExec(threads), threaded.args(h));
+    adam(test::exec(threads), threaded.args(h));
     EXPECT_TRUE(same(threaded));
   }
   Problem pieces(50001, 2, 7, 1.0f);
@@ -142,7 +142,7 @@ TEST(Adam, BitsDoNotDependOnTheSplit) {
     part.gradient = all.gradient.slice(begin, count);
     part.m = all.m.slice(begin, count);
     part.v = all.v.slice(begin, count);
-    adam(CpuExec(2), part);
+    adam(test::exec(2), part);
   }
   EXPECT_TRUE(same(pieces));
 }
@@ -179,37 +179,37 @@ TEST(AdamReference, GoldenLateSteps) {
 // the decimal ones by 1.3e-8 (0.999; relative to 1 - beta: 1.3e-5, half of which reaches an update of at most
 // 1e-3) and 2.4e-8 (0.9): below 5 (3e-8 + 1e-8) in all.
 TEST(Adam, GoldenTrajectory) {
-  std::vector<float> parameter(40, 0.5f), gradient(40), m(40), v(40);
+  test::Array<float> parameter(40, 0.5f), gradient(40), m(40), v(40);
   for (int t = 1; t <= 5; ++t) {
     std::fill(gradient.begin(), gradient.end(), static_cast<float>(kGradients[t - 1]));
-    adam(CpuExec(1), {{parameter.data(), 40},
-                      {gradient.data(), 40},
-                      {m.data(), 40},
-                      {v.data(), 40},
-                      1e-3f,
-                      0.9f,
-                      0.999f,
-                      1e-8f,
-                      t});
+    adam(test::exec(1), {{parameter.data(), 40},
+                         {gradient.data(), 40},
+                         {m.data(), 40},
+                         {v.data(), 40},
+                         1e-3f,
+                         0.9f,
+                         0.999f,
+                         1e-8f,
+                         t});
     for (int i = 0; i < 40; ++i) EXPECT_NEAR(parameter[i], kGolden[t - 1][0], 2e-7);
   }
 }
 
 // A parameter that has never had a gradient stays where it is; subnormal moments vanish and move nothing.
 TEST(Adam, ZeroGradients) {
-  std::vector<float> parameter(37, 0.75f), gradient(37), m(37), v(37);
+  test::Array<float> parameter(37, 0.75f), gradient(37), m(37), v(37);
   m[3] = v[3] = 1.2e-38f;
   m[4] = -1.2e-38f;
   m[36] = 1e-42f;
-  adam(CpuExec(1), {{parameter.data(), 37},
-                    {gradient.data(), 37},
-                    {m.data(), 37},
-                    {v.data(), 37},
-                    1e-3f,
-                    0.9f,
-                    0.9f,
-                    1e-8f,
-                    1});
+  adam(test::exec(1), {{parameter.data(), 37},
+                       {gradient.data(), 37},
+                       {m.data(), 37},
+                       {v.data(), 37},
+                       1e-3f,
+                       0.9f,
+                       0.9f,
+                       1e-8f,
+                       1});
   for (int i = 0; i < 37; ++i) {
     EXPECT_EQ(parameter[i], 0.75f);
     EXPECT_EQ(m[i], 0.0f);
@@ -220,13 +220,13 @@ TEST(Adam, ZeroGradients) {
 TEST(Adam, NanAndInfinityReachTheirParameterAlone) {
   const float nan = std::numeric_limits<float>::quiet_NaN(),
               infinity = std::numeric_limits<float>::infinity();
-  std::vector<float> parameter(37, 1.0f), gradient(37, 0.5f), m(37), v(37);
+  test::Array<float> parameter(37, 1.0f), gradient(37, 0.5f), m(37), v(37);
   gradient[2] = nan;
   gradient[20] = -infinity;
   m[5] = nan;
   v[36] = nan;
   parameter[33] = nan;
-  adam(CpuExec(1), {{parameter.data(), 37}, {gradient.data(), 37}, {m.data(), 37}, {v.data(), 37}});
+  adam(test::exec(1), {{parameter.data(), 37}, {gradient.data(), 37}, {m.data(), 37}, {v.data(), 37}});
   for (const int i : {2, 5, 20, 33, 36}) EXPECT_TRUE(std::isnan(parameter[i])) << i;
   EXPECT_TRUE(std::isnan(m[2]) && std::isnan(v[2]) && std::isnan(m[5]) && std::isnan(v[36]));
   for (const int i : {0, 1, 3, 19, 21, 32, 34, 35}) EXPECT_NEAR(parameter[i], 0.999, 1e-6) << i;
@@ -234,7 +234,7 @@ TEST(Adam, NanAndInfinityReachTheirParameterAlone) {
 
 std::string refusal(const AdamArgs& args) {
   try {
-    adam(CpuExec(1), args);
+    adam(test::exec(1), args);
   } catch (const std::invalid_argument& e) {
     return e.what();
   }
@@ -242,8 +242,8 @@ std::string refusal(const AdamArgs& args) {
 }
 
 TEST(Adam, RefusesBadRequests) {
-  float p[4] = {}, g[4] = {}, m[4] = {}, v[4] = {};
-  const AdamArgs good{{p, 4}, {g, 4}, {m, 4}, {v, 4}};
+  test::Array<float> p(4), g(4), m(4), v(4);
+  const AdamArgs good{{p.data(), 4}, {g.data(), 4}, {m.data(), 4}, {v.data(), 4}};
   EXPECT_EQ(refusal(good), "accepted");
   const auto with = [&](auto change) {
     AdamArgs bad = good;

@@ -28,7 +28,10 @@ struct View<T, 1> {
   FELBO_HD T* begin() const { return data; }
   FELBO_HD T* end() const { return data + size; }
   /// A view that may write converts to one that only reads.
-  FELBO_HD operator View<const T, 1>() const requires(!std::is_const_v<T>) { return {data, size}; }
+  template <class U = T>
+  requires(std::is_same_v<U, T> && !std::is_const_v<U>) FELBO_HD operator View<const U, 1>() const {
+    return {data, size};
+  }
   /// Elements [begin, begin + count).
   FELBO_HD View slice(std::int64_t begin, std::int64_t count) const { return {data + begin, count}; }
 };
@@ -41,7 +44,7 @@ struct View<T, 2> {
   std::int64_t cols = 0;
   std::int64_t stride = 0;
 
-  FELBO_HD View() = default;
+  View() = default;
   FELBO_HD View(T* data, std::int64_t rows, std::int64_t cols) : View(data, rows, cols, cols) {}
   FELBO_HD View(T* data, std::int64_t rows, std::int64_t cols, std::int64_t stride)
       : data(data), rows(rows), cols(cols), stride(stride) {}
@@ -49,7 +52,8 @@ struct View<T, 2> {
   FELBO_HD T* row(std::int64_t i) const { return data + i * stride; }
   FELBO_HD T& operator()(std::int64_t i, std::int64_t j) const { return data[i * stride + j]; }
   FELBO_HD bool empty() const { return data == nullptr; }
-  FELBO_HD operator View<const T, 2>() const requires(!std::is_const_v<T>) {
+  template <class U = T>
+  requires(std::is_same_v<U, T> && !std::is_const_v<U>) FELBO_HD operator View<const U, 2>() const {
     return {data, rows, cols, stride};
   }
   /// Rows [begin, begin + count), all columns.

@@ -1,7 +1,7 @@
 // Running totals of per-row counts, such as the log-variances that a clamp held.
 #pragma once
 
-#include "host/exec/cpu_exec.h"
+#include "host/exec/exec.h"
 #include "kernels/common/view.h"
 
 namespace felbo {
@@ -13,5 +13,6 @@ struct AddCountsArgs {
 
 /// Throws std::invalid_argument unless `total` has one element.
 void add_counts(const CpuExec& exec, const AddCountsArgs& args);
+void add_counts(const CudaExec& exec, const AddCountsArgs& args);
 
 }  // namespace felbo

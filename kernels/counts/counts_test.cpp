@@ -3,26 +3,27 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
-#include <vector>
+
+#include "tests/harness/exec.h"
 
 namespace felbo {
 namespace {
 
 TEST(AddCounts, AddsToTheTotal) {
-  for (const int n : {0, 1, 2, 31, 32, 33, 127, 128, 129, 785}) {
-    std::vector<std::int32_t> counts(static_cast<std::size_t>(n));
+  for (const int n : {0, 1, 2, 31, 32, 33, 127, 128, 129, 785, 2047, 2048, 2049, 5000}) {
+    test::Array<std::int32_t> counts(static_cast<std::size_t>(n));
     std::iota(counts.begin(), counts.end(), 2'000'000'000 - n);  // a 32-bit total would overflow
-    std::int64_t total = 5;
-    add_counts(CpuExec(2), {{counts.data(), n}, {&total, 1}});
+    test::Array<std::int64_t> total{5};
+    add_counts(test::exec(2), {{counts.data(), n}, {total.data(), 1}});
     // The sum of n consecutive integers from a: n (2a + n - 1) / 2.
     const std::int64_t first = 2'000'000'000 - n;
-    EXPECT_EQ(total, 5 + n * (2 * first + n - 1) / 2) << n;
+    EXPECT_EQ(total[0], 5 + n * (2 * first + n - 1) / 2) << n;
   }
 }
 
 TEST(AddCounts, RefusesAnotherShape) {
   std::int64_t total[2] = {};
-  EXPECT_THROW(add_counts(CpuExec(1), {{nullptr, 0}, {total, 2}}), std::invalid_argument);
+  EXPECT_THROW(add_counts(test::exec(1), {{nullptr, 0}, {total, 2}}), std::invalid_argument);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 //               networks", ICML 2008).
 #pragma once
 
-#include "host/exec/cpu_exec.h"
+#include "host/exec/exec.h"
 #include "kernels/common/noise_stream.h"
 #include "kernels/common/view.h"
 
@@ -31,5 +31,7 @@ struct GatherArgs {
 /// trusted. A NaN in the data gives a NaN whatever the binarisation.
 void gather(const CpuExec& exec, const GatherArgs<std::uint8_t>& args);
 void gather(const CpuExec& exec, const GatherArgs<float>& args);
+void gather(const CudaExec& exec, const GatherArgs<std::uint8_t>& args);
+void gather(const CudaExec& exec, const GatherArgs<float>& args);
 
 }  // namespace felbo

@@ -1,8 +1,7 @@
 #include <algorithm>
-#include <cmath>
 
-#include "kernels/common/check.h"
 #include "kernels/gather/gather.h"
+#include "kernels/gather/gather_check.h"
 #include "kernels/gather/gather_math.h"
 #include "kernels/gather/gather_words.h"
 
@@ -12,16 +11,6 @@ namespace {
 constexpr std::int64_t kTile = 512;    // random words made at a time: they stay in the first-level cache
 constexpr std::int64_t kGrain = 8192;  // pixels that are worth a thread
 static_assert(kTile % (4 * gather_words::kBlocksAtOnce) == 0);
-
-template <class T>
-void check(const GatherArgs<T>& args) {
-  FELBO_CHECK(args.rows.size == args.x.rows, "gather: {} row indices for a batch of {} rows", args.rows.size,
-              args.x.rows);
-  FELBO_CHECK(args.data.cols == args.x.cols, "gather: data of {} columns for a batch of {} columns",
-              args.data.cols, args.x.cols);
-  FELBO_CHECK(std::isfinite(args.divisor) && args.divisor > 0.0f,
-              "gather: the divisor must be positive and finite, got {}", args.divisor);
-}
 
 template <class T>
 void intensity_row(const T* __restrict data, std::int64_t n, float divisor, float* __restrict x) {

@@ -41,8 +41,8 @@ void fill(View<float, 2> data, float divisor) {
 
 /// A batch of `rows` rows out of a data set of kData rows, repeats and both ends among them.
 constexpr std::int64_t kData = 19;
-std::vector<std::uint32_t> some_rows(std::int64_t rows) {
-  std::vector<std::uint32_t> out;
+test::Array<std::uint32_t> some_rows(std::int64_t rows) {
+  test::Array<std::uint32_t> out;
   for (std::int64_t i = 0; i < rows; ++i) out.push_back(static_cast<std::uint32_t>((18 + 7 * i) % kData));
   return out;
 }
@@ -52,10 +52,10 @@ void compare(std::int64_t rows, std::int64_t cols, float divisor, Binarize binar
              Parity& parity) {
   Guarded<T> data(kData, cols, cols % 5, cols % 3);
   fill(data.matrix(), divisor);
-  const std::vector<std::uint32_t> index = some_rows(rows);
+  const test::Array<std::uint32_t> index = some_rows(rows);
   const NoiseStream noise{0xfedcba9876543210u, 4000000000u, Purpose::kBinarize};
   Guarded<float> x(rows, cols, cols % 3, cols % 2);
-  gather(CpuExec(threads),
+  gather(test::exec(threads),
          GatherArgs<T>{data.matrix(), {index.data(), rows}, divisor, binarize, noise, x.matrix()});
   std::vector<double> want;
   for (std::int64_t i = 0; i < rows; ++i) {
@@ -91,57 +91,59 @@ TEST(Gather, MatchesTheReference) {
 
 // Divisors whose reciprocal rounds: multiplying by it would be one ulp off for some bytes.
 TEST(Gather, DividesExactly) {
-  std::vector<std::uint8_t> data(256);
+  test::Array<std::uint8_t> data(256);
   for (int k = 0; k < 256; ++k) data[k] = static_cast<std::uint8_t>(k);
-  const std::uint32_t row = 0;
+  const test::Array<std::uint32_t> row{0};
   for (const float divisor : {255.0f, 3.0f, 7.0f, 49.0f, 0.1f, 1e-38f, 3e38f}) {
-    std::vector<float> x(256);
-    gather(CpuExec(1),
+    test::Array<float> x(256);
+    gather(test::exec(1),
            GatherArgs<std::uint8_t>{
-               {data.data(), 1, 256}, {&row, 1}, divisor, Binarize::kNone, {}, {x.data(), 1, 256}});
+               {data.data(), 1, 256}, {row.data(), 1}, divisor, Binarize::kNone, {}, {x.data(), 1, 256}});
     for (int k = 0; k < 256; ++k)
       ASSERT_EQ(x[k], static_cast<float>(double(k) / double(divisor))) << k << '/' << divisor;
   }
 }
 
 TEST(Gather, EmptyBatchesAndRowsAreFine) {
-  float x = 7.0f;
-  const float data = 1.0f;
-  const std::uint32_t row = 0;
+  test::Array<float> x{7.0f};
+  const test::Array<float> data{1.0f};
+  const test::Array<std::uint32_t> row{0};
   for (const Binarize binarize : kModes) {
-    gather(CpuExec(2), GatherArgs<float>{{&data, 1, 1}, {&row, 0}, 1.0f, binarize, {}, {&x, 0, 1}});
-    gather(CpuExec(2), GatherArgs<float>{{&data, 1, 0}, {&row, 1}, 1.0f, binarize, {}, {&x, 1, 0}});
+    gather(test::exec(2),
+           GatherArgs<float>{{data.data(), 1, 1}, {row.data(), 0}, 1.0f, binarize, {}, {x.data(), 0, 1}});
+    gather(test::exec(2),
+           GatherArgs<float>{{data.data(), 1, 0}, {row.data(), 1}, 1.0f, binarize, {}, {x.data(), 1, 0}});
   }
-  EXPECT_EQ(x, 7.0f);
+  EXPECT_EQ(x[0], 7.0f);
 }
 
 // A pixel is named by its datum and the step, not by its place in the batch or by the thread that draws it.
 TEST(Gather, BitsDependOnTheDatumAlone) {
   const std::int64_t cols = 785;
-  std::vector<std::uint8_t> data(kData * cols);
+  test::Array<std::uint8_t> data(kData * cols);
   fill(View<std::uint8_t, 2>(data.data(), kData, cols), 255.0f);
-  const auto draw = [&](int threads, const std::vector<std::uint32_t>& rows, const NoiseStream& noise) {
+  const auto draw = [&](int threads, const test::Array<std::uint32_t>& rows, const NoiseStream& noise) {
     const auto batch = static_cast<std::int64_t>(rows.size());
-    std::vector<float> x(static_cast<std::size_t>(batch * cols), kNan);
-    gather(CpuExec(threads), GatherArgs<std::uint8_t>{{data.data(), kData, cols},
-                                                      {rows.data(), batch},
-                                                      255.0f,
-                                                      Binarize::kDynamic,
-                                                      noise,
-                                                      {x.data(), batch, cols}});
+    test::Array<float> x(static_cast<std::size_t>(batch * cols), kNan);
+    gather(test::exec(threads), GatherArgs<std::uint8_t>{{data.data(), kData, cols},
+                                                         {rows.data(), batch},
+                                                         255.0f,
+                                                         Binarize::kDynamic,
+                                                         noise,
+                                                         {x.data(), batch, cols}});
     return x;
   };
   const NoiseStream noise{5, 9, Purpose::kBinarize};
-  std::vector<std::uint32_t> all;
+  test::Array<std::uint32_t> all;
   for (int repeat = 0; repeat < 4; ++repeat) {
     for (std::uint32_t i = 0; i < kData; ++i) all.push_back(i);
   }
-  const std::vector<float> whole = draw(1, all, noise);
+  const test::Array<float> whole = draw(1, all, noise);
   EXPECT_EQ(whole, draw(2, all, noise));
   EXPECT_EQ(whole, draw(3, all, noise));
-  for (const std::vector<std::uint32_t>& rows :
-       {std::vector<std::uint32_t>{18, 3, 3}, {7}, {0, 18, 1, 17, 2, 16}}) {
-    const std::vector<float> part = draw(2, rows, noise);
+  for (const test::Array<std::uint32_t>& rows :
+       {test::Array<std::uint32_t>{18, 3, 3}, {7}, {0, 18, 1, 17, 2, 16}}) {
+    const test::Array<float> part = draw(2, rows, noise);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       EXPECT_TRUE(
           std::equal(part.begin() + i * cols, part.begin() + (i + 1) * cols, whole.begin() + rows[i] * cols));
@@ -155,33 +157,38 @@ TEST(Gather, BitsDependOnTheDatumAlone) {
 
 // The last index of 32 bits is a datum like any other. A stride of 0 makes every index the same memory.
 TEST(Gather, LargestDatumIndex) {
-  const std::uint8_t grey[] = {127, 127, 127, 127, 127, 127, 127, 127};
-  const std::uint32_t row = 0xffffffffu;
-  float x[8];
+  const test::Array<std::uint8_t> grey(8, 127);
+  const test::Array<std::uint32_t> row{0xffffffffu};
+  test::Array<float> x(8);
   const NoiseStream noise{3, 1, Purpose::kBinarize};
-  gather(CpuExec(1),
-         GatherArgs<std::uint8_t>{
-             {grey, std::int64_t{1} << 32, 8, 0}, {&row, 1}, 255.0f, Binarize::kDynamic, noise, {x, 1, 8}});
+  gather(test::exec(1), GatherArgs<std::uint8_t>{{grey.data(), std::int64_t{1} << 32, 8, 0},
+                                                 {row.data(), 1},
+                                                 255.0f,
+                                                 Binarize::kDynamic,
+                                                 noise,
+                                                 {x.data(), 1, 8}});
   for (std::uint32_t j = 0; j < 8; ++j) {
-    EXPECT_EQ(x[j], reference::gather_pixel<double>(127, 255.0f, Binarize::kDynamic, noise, row, j));
+    EXPECT_EQ(x[j], reference::gather_pixel<double>(127, 255.0f, Binarize::kDynamic, noise, row[0], j));
   }
 }
 
 // u < v is strict: the uniform itself as the intensity gives 0, the next float gives 1.
 TEST(Gather, DrawsAtTheEdgeOfTheIntensity) {
-  const std::uint32_t cols = 785, datum = 0;
+  const std::uint32_t cols = 785;
+  const test::Array<std::uint32_t> datum{0};
   const NoiseStream noise{8, 2, Purpose::kBinarize};
-  std::vector<float> at, above, x(cols);
+  test::Array<float> at, above, x(cols);
   for (std::uint32_t j = 0; j < cols; ++j) {
     const std::uint32_t word =
-        reference::word(noise.seed, noise.step, static_cast<std::uint32_t>(noise.purpose), datum, 0, j);
+        reference::word(noise.seed, noise.step, static_cast<std::uint32_t>(noise.purpose), datum[0], 0, j);
     at.push_back(static_cast<float>(word / 256) / 16777216.0f);
     above.push_back(std::nextafter(at.back(), 2.0f));
   }
-  const auto ones = [&](const std::vector<float>& data) {
-    gather(CpuExec(1),
-           GatherArgs<float>{
-               {data.data(), 1, cols}, {&datum, 1}, 1.0f, Binarize::kDynamic, noise, {x.data(), 1, cols}});
+  const auto ones = [&](const test::Array<float>& data) {
+    gather(
+        test::exec(1),
+        GatherArgs<float>{
+            {data.data(), 1, cols}, {datum.data(), 1}, 1.0f, Binarize::kDynamic, noise, {x.data(), 1, cols}});
     return std::count(x.begin(), x.end(), 1.0f);
   };
   EXPECT_EQ(ones(at), 0);
@@ -192,17 +199,17 @@ TEST(Gather, DrawsAtTheEdgeOfTheIntensity) {
 // intensities together if the words are random; the seed is fixed, so a pass stays a pass.
 TEST(Gather, DynamicPixelsHaveTheIntensityAsTheirMean) {
   const std::int64_t cols = 256, draws = 50000;
-  std::vector<std::uint8_t> data(cols);
+  test::Array<std::uint8_t> data(cols);
   for (std::int64_t k = 0; k < cols; ++k) data[k] = static_cast<std::uint8_t>(k);
-  std::vector<std::uint32_t> rows(draws);
+  test::Array<std::uint32_t> rows(draws);
   for (std::int64_t i = 0; i < draws; ++i) rows[i] = static_cast<std::uint32_t>(i);
-  std::vector<float> x(static_cast<std::size_t>(draws * cols));
-  gather(CpuExec(2), GatherArgs<std::uint8_t>{{data.data(), draws, cols, 0},
-                                              {rows.data(), draws},
-                                              255.0f,
-                                              Binarize::kDynamic,
-                                              {2026, 4, Purpose::kBinarize},
-                                              {x.data(), draws, cols}});
+  test::Array<float> x(static_cast<std::size_t>(draws * cols));
+  gather(test::exec(2), GatherArgs<std::uint8_t>{{data.data(), draws, cols, 0},
+                                                 {rows.data(), draws},
+                                                 255.0f,
+                                                 Binarize::kDynamic,
+                                                 {2026, 4, Purpose::kBinarize},
+                                                 {x.data(), draws, cols}});
   const double log_alarm = std::log(2.0 * 256 / 1e-6);
   for (std::int64_t k = 0; k < cols; ++k) {
     double ones = 0;
@@ -217,11 +224,12 @@ TEST(Gather, DynamicPixelsHaveTheIntensityAsTheirMean) {
 }
 
 TEST(Gather, NanStaysNanAndInfinityCompares) {
-  const float data[] = {kNan, kInfinity, -kInfinity, 0.25f, kNan};
-  const std::uint32_t row = 0;
+  const test::Array<float> data{kNan, kInfinity, -kInfinity, 0.25f, kNan};
+  const test::Array<std::uint32_t> row{0};
   for (const Binarize binarize : kModes) {
-    float x[5];
-    gather(CpuExec(1), GatherArgs<float>{{data, 1, 5}, {&row, 1}, 1.0f, binarize, {}, {x, 1, 5}});
+    test::Array<float> x(5);
+    gather(test::exec(1),
+           GatherArgs<float>{{data.data(), 1, 5}, {row.data(), 1}, 1.0f, binarize, {}, {x.data(), 1, 5}});
     EXPECT_TRUE(std::isnan(x[0]) && std::isnan(x[4]));
     EXPECT_EQ(x[1], binarize == Binarize::kNone ? kInfinity : 1.0f);
     EXPECT_EQ(x[2], binarize == Binarize::kNone ? -kInfinity : 0.0f);
@@ -250,7 +258,7 @@ TEST(GatherReference, KnownDraws) {
 
 std::string refusal(const GatherArgs<std::uint8_t>& args) {
   try {
-    gather(CpuExec(1), args);
+    gather(test::exec(1), args);
   } catch (const std::invalid_argument& e) {
     return e.what();
   }
@@ -258,10 +266,11 @@ std::string refusal(const GatherArgs<std::uint8_t>& args) {
 }
 
 TEST(Gather, RefusesShapesThatDisagree) {
-  std::uint8_t data[6] = {};
-  float x[6] = {};
-  std::uint32_t rows[2] = {};
-  const GatherArgs<std::uint8_t> good{{data, 2, 3}, {rows, 2}, 255.0f, Binarize::kNone, {}, {x, 2, 3}};
+  test::Array<std::uint8_t> data(6);
+  test::Array<float> x(6);
+  test::Array<std::uint32_t> rows(2);
+  const GatherArgs<std::uint8_t> good{{data.data(), 2, 3}, {rows.data(), 2}, 255.0f, Binarize::kNone, {},
+                                      {x.data(), 2, 3}};
   EXPECT_EQ(refusal(good), "accepted");
   auto bad = good;
   bad.rows.size = 1;

@@ -25,8 +25,15 @@ FELBO_HD inline ScaledSquare scaled_square(float x, float mean, float precision)
   return {math::mul(math::mul(-0.5f, grad_mean), difference), grad_mean};
 }
 
+inline constexpr double kLogTwoPi = 1.8378770664093454835606594728112;
+
+/// What each row of log p has besides its squares: -1/2 (X log 2 pi + the log-variances that all rows share).
+FELBO_HD inline double gaussian_constant(std::int64_t dimensions, double sum_log_var) {
+  return -0.5 * (static_cast<double>(dimensions) * kLogTwoPi + sum_log_var);
+}
+
 /// Of log-variances that `count` elements share, given the sum of their scaled squares.
-inline double gaussian_own_gradient(double sum, double count) { return -sum - 0.5 * count; }
+FELBO_HD inline double gaussian_own_gradient(double sum, double count) { return -sum - 0.5 * count; }
 
 /// One variance for everything: given (kNone) or learned (kOne).
 template <OwnParameters Own>
@@ -41,7 +48,7 @@ struct GaussianOneVariance {
     return {square.value, {square.grad_mean}, square.value, false};
   }
   FELBO_HD static float mean(float output) { return output; }
-  double own_gradient(double sum, double count) const { return gaussian_own_gradient(sum, count); }
+  FELBO_HD double own_gradient(double sum, double count) const { return gaussian_own_gradient(sum, count); }
 };
 
 /// A learned variance a dimension.
@@ -56,7 +63,7 @@ struct GaussianVariancePerDimension {
     return {square.value, {square.grad_mean}, square.value, false};
   }
   FELBO_HD static float mean(float output) { return output; }
-  double own_gradient(double sum, double count) const { return gaussian_own_gradient(sum, count); }
+  FELBO_HD double own_gradient(double sum, double count) const { return gaussian_own_gradient(sum, count); }
 };
 
 /// Mean and log-variance of each element from the decoder.

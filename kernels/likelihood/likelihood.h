@@ -11,7 +11,7 @@
 
 #include <string>
 
-#include "host/exec/cpu_exec.h"
+#include "host/exec/exec.h"
 #include "kernels/common/log_var_clamp.h"
 #include "kernels/common/view.h"
 
@@ -65,11 +65,14 @@ std::int64_t likelihood_scratch(const Likelihood& likelihood, std::int64_t rows,
 /// of its rows. grad_own is the same for any number of threads: blocks of rows are summed, then the blocks in
 /// order. Throws std::invalid_argument if shapes disagree.
 void likelihood(const CpuExec& exec, const Likelihood& which, const LikelihoodArgs& args);
+void likelihood(const CudaExec& exec, const Likelihood& which, const LikelihoodArgs& args);
 
 /// E[x|z] of each element from the decoder's output, for pictures: the probability of a Bernoulli, the mean
 /// of a Gaussian. mean (R, X), output (R, outputs * X); they may not overlap. Throws std::invalid_argument if
 /// shapes disagree.
 void likelihood_mean(const CpuExec& exec, const Likelihood& which, View<const float, 2> output,
+                     View<float, 2> mean);
+void likelihood_mean(const CudaExec& exec, const Likelihood& which, View<const float, 2> output,
                      View<float, 2> mean);
 
 }  // namespace felbo

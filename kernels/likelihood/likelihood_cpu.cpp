@@ -1,20 +1,15 @@
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
-#include "kernels/common/check.h"
 #include "kernels/common/lanes.h"
 #include "kernels/likelihood/bernoulli.h"
 #include "kernels/likelihood/gaussian.h"
 #include "kernels/likelihood/likelihood.h"
+#include "kernels/likelihood/likelihood_check.h"
 
 namespace felbo {
 namespace {
 
-const double kLogTwoPi = std::log(2.0 * std::numbers::pi);
-
-// Rows whose gradients of per-dimension parameters are summed in float before they go on in double.
-constexpr std::int64_t kRowsABlock = 32;
 constexpr std::int64_t kElementsAPiece = 4096;  // the least that is worth a thread
 
 constexpr std::int64_t rows_a_block(OwnParameters own) {
@@ -23,10 +18,6 @@ constexpr std::int64_t rows_a_block(OwnParameters own) {
 constexpr std::int64_t own_sums_a_block(OwnParameters own, std::int64_t dimensions) {
   return own == OwnParameters::kNone ? 0 : (own == OwnParameters::kOne ? 1 : dimensions);
 }
-constexpr std::int64_t blocks_of(std::int64_t rows, std::int64_t rows_a_block) {
-  return (rows + rows_a_block - 1) / rows_a_block;
-}
-
 /// A family with the numbers of one call folded in.
 template <class Family>
 struct Prepared {
@@ -175,10 +166,6 @@ void run(const CpuExec& exec, const Prepared<Family>& prepared, const LogVarClam
   if (args.output.rows > 0) args.clamped(0) += prepared.own_clamped;
 }
 
-double gaussian_constant(std::int64_t dimensions, double sum_log_var) {
-  return -0.5 * (static_cast<double>(dimensions) * kLogTwoPi + sum_log_var);
-}
-
 using GaussianGiven = GaussianOneVariance<OwnParameters::kNone>;
 using GaussianLearned = GaussianOneVariance<OwnParameters::kOne>;
 
@@ -228,28 +215,6 @@ void run_gaussian(const CpuExec& exec, const Likelihood& which, const Likelihood
   }
 }
 
-void check_shapes(const Likelihood& which, const LikelihoodArgs& a) {
-  which.check();
-  FELBO_CHECK(a.x.cols >= 1, "likelihood: x has no columns");
-  FELBO_CHECK(a.samples >= 1, "likelihood: samples must be at least 1, got {}", a.samples);
-  const std::int64_t rows = a.x.rows * a.samples;
-  FELBO_CHECK(a.output.rows == rows && a.output.cols == which.outputs() * a.x.cols,
-              "likelihood: output must be {} x {} ({} x {} rows of {} x {} numbers), got {} x {}", rows,
-              which.outputs() * a.x.cols, a.x.rows, a.samples, which.outputs(), a.x.cols, a.output.rows,
-              a.output.cols);
-  FELBO_CHECK(a.log_px_given_z.size == rows, "likelihood: log_px_given_z must have {} elements, got {}", rows,
-              a.log_px_given_z.size);
-  FELBO_CHECK(a.clamped.size == rows, "likelihood: clamped must have {} elements, got {}", rows,
-              a.clamped.size);
-  const std::int64_t own = which.own_parameters(a.x.cols);
-  FELBO_CHECK(a.own.size == own, "likelihood: own must have {} elements, got {}", own, a.own.size);
-  FELBO_CHECK(!a.want_gradient || a.grad_own.size == own,
-              "likelihood: grad_own must have {} elements, got {}", own, a.grad_own.size);
-  const std::int64_t scratch = likelihood_scratch(which, rows, a.x.cols);
-  FELBO_CHECK(a.scratch.size >= scratch, "likelihood: scratch must have at least {} elements, got {}",
-              scratch, a.scratch.size);
-}
-
 template <class Family>
 void mean_of_rows(const CpuExec& exec, View<const float, 2> output, View<float, 2> mean) {
   exec.parallel_for(mean.rows, 1 + kElementsAPiece / mean.cols, [&](std::int64_t begin, std::int64_t end) {
@@ -264,14 +229,8 @@ void mean_of_rows(const CpuExec& exec, View<const float, 2> output, View<float, 
 
 }  // namespace
 
-std::int64_t likelihood_scratch(const Likelihood& which, std::int64_t rows, std::int64_t dimensions) {
-  if (which.own_parameters(dimensions) == 0) return 0;
-  if (which.variance == VarianceKind::kLearned) return rows;
-  return dimensions * (1 + blocks_of(rows, kRowsABlock));
-}
-
 void likelihood(const CpuExec& exec, const Likelihood& which, const LikelihoodArgs& args) {
-  check_shapes(which, args);
+  check(which, args);
   switch (which.family) {
     case LikelihoodFamily::kBernoulli:
       return run(exec, Prepared<Bernoulli>{{}, 0.0}, which.clamp, args);
@@ -282,10 +241,7 @@ void likelihood(const CpuExec& exec, const Likelihood& which, const LikelihoodAr
 
 void likelihood_mean(const CpuExec& exec, const Likelihood& which, View<const float, 2> output,
                      View<float, 2> mean) {
-  FELBO_CHECK(mean.cols >= 1, "likelihood_mean: mean has no columns");
-  FELBO_CHECK(output.rows == mean.rows && output.cols == which.outputs() * mean.cols,
-              "likelihood_mean: output must be {} x {} for a mean of {} x {}, got {} x {}", mean.rows,
-              which.outputs() * mean.cols, mean.rows, mean.cols, output.rows, output.cols);
+  check_mean(which, output, mean);
   switch (which.family) {
     case LikelihoodFamily::kBernoulli:
       return mean_of_rows<Bernoulli>(exec, output, mean);

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <string_view>
 
-#include "kernels/common/check.h"
 #include "kernels/likelihood/likelihood.h"
+#include "kernels/likelihood/likelihood_check.h"
 
 namespace felbo {
 namespace {
@@ -67,6 +67,12 @@ void Likelihood::check() const {
   FELBO_CHECK(fixed_variance > 0.0f && std::abs(std::log(fixed_variance)) <= kMaxLogVar,
               "variance \"fixed:V\" needs V above 0, with a logarithm in [-{0}, {0}], got {1}", kMaxLogVar,
               fixed_variance);
+}
+
+std::int64_t likelihood_scratch(const Likelihood& which, std::int64_t rows, std::int64_t dimensions) {
+  if (which.own_parameters(dimensions) == 0) return 0;
+  if (which.variance == VarianceKind::kLearned) return rows;
+  return dimensions * (1 + blocks_of(rows, kRowsABlock));
 }
 
 Likelihood likelihood_from_names(const std::string& likelihood, const std::string& variance,

@@ -160,7 +160,7 @@ void expect_parity(const Likelihood& which, Size size, Layout layout, int thread
   Problem p(which, size, layout, static_cast<std::uint64_t>(size.dimensions));
   const LikelihoodArgs args = p.args();
   const auto want = reference::likelihood(which, p.input(static_cast<double>(args.grad_scale)));
-  likelihood(CpuExec(threads), which, args);
+  likelihood(test::exec(threads), which, args);
   Parity parity;
   compare(parity, what, p, want);
   FELBO_EXPECT_PARITY(parity);
@@ -288,16 +288,28 @@ TEST(Likelihood, MatchesTheReferenceForLongRows) {
   for (const Likelihood& which : all_likelihoods()) expect_parity(which, {2, 1, 70001}, {}, 2);
 }
 
+// The gradient over the output is the CPU's, bit for bit: every operation on an element is the same there.
+TEST(Likelihood, GradientsAreThoseOfTheCpu) {
+  for (const Likelihood& which : all_likelihoods()) {
+    for (const std::int64_t cols : {35, 128, 1030}) {
+      Problem here(which, {5, 2, cols}), cpu(which, {5, 2, cols});
+      likelihood(test::exec(2), which, here.args());
+      likelihood(CpuExec(2), which, cpu.args());
+      EXPECT_TRUE(test::same_bits(here.output.matrix(), cpu.output.matrix())) << label(which) << " " << cols;
+    }
+  }
+}
+
 // --- What does not depend on what
 // ------------------------------------------------------------------------------------
 
 TEST(Likelihood, BitsDoNotDependOnThreads) {
   for (const Likelihood& which : all_likelihoods()) {
     Problem one(which, {301, 1, 401});
-    likelihood(CpuExec(1), which, one.args());
+    likelihood(test::exec(1), which, one.args());
     for (const int threads : {2, 3, 7}) {
       Problem many(which, {301, 1, 401});
-      likelihood(CpuExec(threads), which, many.args());
+      likelihood(test::exec(threads), which, many.args());
       EXPECT_TRUE(test::same_bits(many.log_px.matrix(), one.log_px.matrix()))
           << label(which) << " " << threads;
       EXPECT_TRUE(test::same_bits(many.output.matrix(), one.output.matrix()))
@@ -311,13 +323,13 @@ TEST(Likelihood, BitsDoNotDependOnThreads) {
 TEST(Likelihood, RowsDoNotDependOnTheBatch) {
   for (const Likelihood& which : all_likelihoods()) {
     Problem all(which, {6, 3, 101}), some(which, {6, 3, 101});
-    likelihood(CpuExec(2), which, all.args());
+    likelihood(test::exec(2), which, all.args());
     LikelihoodArgs args = some.args();
     args.x = args.x.row_slice(2, 2);
     args.output = args.output.row_slice(6, 6);
     args.log_px_given_z = args.log_px_given_z.slice(6, 6);
     args.clamped = args.clamped.slice(6, 6);
-    likelihood(CpuExec(2), which, args);
+    likelihood(test::exec(2), which, args);
     EXPECT_TRUE(test::same_bits(args.output, all.output.matrix().row_slice(6, 6))) << label(which);
     EXPECT_TRUE(test::same_bits(some.log_px.matrix().col_slice(6, 6), all.log_px.matrix().col_slice(6, 6)))
         << label(which);
@@ -327,10 +339,10 @@ TEST(Likelihood, RowsDoNotDependOnTheBatch) {
 TEST(Likelihood, WithoutGradientTheOutputStays) {
   for (const Likelihood& which : all_likelihoods()) {
     Problem with(which, {35, 2, 67}), without(which, {35, 2, 67}), before(which, {35, 2, 67});
-    likelihood(CpuExec(2), which, with.args(true));
+    likelihood(test::exec(2), which, with.args(true));
     LikelihoodArgs args = without.args(false);
     args.grad_own = {};
-    likelihood(CpuExec(2), which, args);
+    likelihood(test::exec(2), which, args);
     EXPECT_TRUE(test::same_bits(without.output.matrix(), before.output.matrix())) << label(which);
     EXPECT_TRUE(test::same_bits(without.grad_own.matrix(), before.grad_own.matrix())) << label(which);
     EXPECT_TRUE(test::same_bits(without.log_px.matrix(), with.log_px.matrix())) << label(which);
@@ -347,24 +359,24 @@ TEST(Likelihood, WithoutGradientTheOutputStays) {
 struct OneElement {
   float log_px;
   std::vector<float> grad;
-  float grad_own = 0.0f;
-  std::int32_t clamped = 0;
+  float grad_own;
+  std::int32_t clamped;
 };
-OneElement evaluate(const Likelihood& which, float x, std::vector<float> output, float own = 0.0f) {
-  OneElement out{0.0f, output};
-  const std::int64_t n = static_cast<std::int64_t>(output.size());
+OneElement evaluate(const Likelihood& which, float x, const std::vector<float>& output, float own = 0.0f) {
+  const test::Array<float> x_at{x}, own_at{own};
+  test::Array<float> grad(output.begin(), output.end()), log_px(1), grad_own(1), scratch(8);
+  test::Array<std::int32_t> clamped(1);
   const std::int64_t owned = which.own_parameters(1);
-  std::vector<float> scratch(8);
   LikelihoodArgs args;
-  args.x = {&x, 1, 1};
-  args.output = {out.grad.data(), 1, n};
-  args.own = {&own, owned};
-  args.log_px_given_z = {&out.log_px, 1};
-  args.grad_own = {&out.grad_own, owned};
+  args.x = {x_at.data(), 1, 1};
+  args.output = {grad.data(), 1, static_cast<std::int64_t>(grad.size())};
+  args.own = {own_at.data(), owned};
+  args.log_px_given_z = {log_px.data(), 1};
+  args.grad_own = {grad_own.data(), owned};
   args.scratch = {scratch.data(), 8};
-  args.clamped = {&out.clamped, 1};
-  likelihood(CpuExec(1), which, args);
-  return out;
+  args.clamped = {clamped.data(), 1};
+  likelihood(test::exec(1), which, args);
+  return {log_px[0], {grad.begin(), grad.end()}, grad_own[0], clamped[0]};
 }
 
 TEST(Likelihood, BernoulliIsFiniteForEveryFiniteLogit) {
@@ -476,7 +488,7 @@ TEST(Likelihood, CountsOwnClampsOnce) {
     const Likelihood which = likelihood_from_names("gaussian", variance, {-3.0f, 4.0f});
     Problem p(which, {5, 2, 7});
     for (std::int64_t i = 0; i < p.own.vector().size; ++i) p.own.vector()(i) = i % 2 == 0 ? 5.0f : -4.0f;
-    likelihood(CpuExec(2), which, p.args());
+    likelihood(test::exec(2), which, p.args());
     EXPECT_EQ(p.clamped.vector()(0), count);
     for (std::int64_t r = 1; r < p.rows; ++r) EXPECT_EQ(p.clamped.vector()(r), 0);
     for (const float g : p.grad_own.vector()) EXPECT_EQ(g, 0.0f);
@@ -488,7 +500,7 @@ TEST(Likelihood, NanReachesTheRowThatHoldsIt) {
     for (std::int64_t column = 0; column < which.outputs() * 35; column += 17) {
       Problem p(which, {4, 1, 35});
       p.output.matrix()(2, column) = kNan;
-      likelihood(CpuExec(2), which, p.args());
+      likelihood(test::exec(2), which, p.args());
       for (std::int64_t r = 0; r < 4; ++r)
         EXPECT_EQ(std::isnan(p.log_px.vector()(r)), r == 2) << label(which);
       EXPECT_TRUE(std::isnan(p.output.matrix()(2, column))) << label(which);
@@ -498,7 +510,7 @@ TEST(Likelihood, NanReachesTheRowThatHoldsIt) {
     }
     Problem p(which, {4, 2, 35});
     p.x.matrix()(1, 34) = kNan;
-    likelihood(CpuExec(2), which, p.args());
+    likelihood(test::exec(2), which, p.args());
     for (std::int64_t r = 0; r < 8; ++r)
       EXPECT_EQ(std::isnan(p.log_px.vector()(r)), r / 2 == 1) << label(which);
   }
@@ -509,7 +521,7 @@ TEST(Likelihood, NanInOwnParametersReachesEveryRow) {
     const Likelihood which = likelihood_from_names("gaussian", variance, {});
     Problem p(which, {4, 1, 35});
     p.own.vector()(p.own.vector().size - 1) = kNan;
-    likelihood(CpuExec(2), which, p.args());
+    likelihood(test::exec(2), which, p.args());
     for (const float v : p.log_px.vector()) EXPECT_TRUE(std::isnan(v)) << variance;
     EXPECT_TRUE(std::isnan(p.grad_own.vector()(p.own.vector().size - 1))) << variance;
   }
@@ -518,7 +530,7 @@ TEST(Likelihood, NanInOwnParametersReachesEveryRow) {
 TEST(Likelihood, NoRowsGiveNoGradient) {
   for (const Likelihood& which : all_likelihoods()) {
     Problem p(which, {0, 2, 9});
-    likelihood(CpuExec(2), which, p.args());
+    likelihood(test::exec(2), which, p.args());
     for (const float g : p.grad_own.vector()) EXPECT_EQ(g, 0.0f) << label(which);
   }
 }
@@ -531,7 +543,7 @@ TEST(LikelihoodMean, IsTheProbabilityOrTheMean) {
     for (const std::int64_t cols : {1, 31, 128, 785}) {
       Problem p(which, {5, 1, cols}, {2, 1});
       Guarded<float> mean(5, cols, 3, 1);
-      likelihood_mean(CpuExec(2), which, p.output.matrix(), mean.matrix());
+      likelihood_mean(test::exec(2), which, p.output.matrix(), mean.matrix());
       const auto first = test::to_double(p.output.matrix().col_slice(0, cols));
       std::vector<double> want, tolerance;
       for (const double output : first) {
@@ -565,7 +577,7 @@ TEST(Likelihood, RefusesShapesThatDisagree) {
     Problem p(which, {3, 2, 10});
     LikelihoodArgs args = p.args();
     spoil(args);
-    expect_refused([&] { likelihood(CpuExec(1), which, args); }, part);
+    expect_refused([&] { likelihood(test::exec(1), which, args); }, part);
     EXPECT_TRUE(test::same_bits(p.output.matrix(), Problem(which, {3, 2, 10}).output.matrix())) << part;
   };
   refused([](auto& a) { a.x.cols = 0; }, "x has no columns");
@@ -581,12 +593,13 @@ TEST(Likelihood, RefusesShapesThatDisagree) {
   expect_refused(
       [] {
         Guarded<float> output(2, 6), mean(2, 6);
-        likelihood_mean(CpuExec(1), likelihood_from_names("gaussian", "per-element", {}), output.matrix(),
+        likelihood_mean(test::exec(1), likelihood_from_names("gaussian", "per-element", {}), output.matrix(),
                         mean.matrix());
       },
       "output must be 2 x 12 for a mean of 2 x 6, got 2 x 6");
-  expect_refused([] { likelihood_mean(CpuExec(1), Likelihood{}, View<const float, 2>(), View<float, 2>()); },
-                 "mean has no columns");
+  expect_refused(
+      [] { likelihood_mean(test::exec(1), Likelihood{}, View<const float, 2>(), View<float, 2>()); },
+      "mean has no columns");
 }
 
 TEST(LikelihoodNames, GiveEachForm) {

@@ -8,7 +8,7 @@
 // the training loss only (Higgins et al. 2017): elbo_b here is always the ELBO itself.
 #pragma once
 
-#include "host/exec/cpu_exec.h"
+#include "host/exec/exec.h"
 #include "kernels/common/view.h"
 
 namespace felbo {
@@ -18,12 +18,13 @@ struct ElboArgs {
   View<const float, 1> kl;              // (B)
   int samples = 1;                      // S
   View<float, 1> elbo;                  // (B)
-  View<double, 1> totals;               // (3) sums over the batch, added in the order of the rows:
+  View<double, 1> totals;               // (3) sums over the batch, added in a fixed order:
                                         //     mean_s log p(x|z), KL, ELBO; adds to what stands there
 };
 
 /// Throws std::invalid_argument if shapes disagree.
 void elbo(const CpuExec& exec, const ElboArgs& args);
+void elbo(const CudaExec& exec, const ElboArgs& args);
 
 /// Running log-mean-exp of the importance weights of B data: constant memory for any number of samples. Per
 /// datum the largest log-weight so far and the sum of exp(log_w - max), in double.
@@ -42,6 +43,7 @@ struct LogMeanExpArgs {
 /// (-infinity) is fine; +infinity stays +infinity, and a NaN makes the result of its datum NaN.
 /// Throws std::invalid_argument if shapes disagree.
 void log_mean_exp_update(const CpuExec& exec, const LogMeanExpArgs& args);
+void log_mean_exp_update(const CudaExec& exec, const LogMeanExpArgs& args);
 
 /// log of the mean of the weights seen so far: max + log(sum / samples), nats. `samples` counts all calls;
 /// throws std::invalid_argument if it is not positive.

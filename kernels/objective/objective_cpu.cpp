@@ -2,9 +2,9 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/common/check.h"
 #include "kernels/common/lanes.h"
 #include "kernels/objective/objective.h"
+#include "kernels/objective/objective_check.h"
 #include "kernels/objective/objective_math.h"
 
 namespace felbo {
@@ -54,27 +54,6 @@ WeightSum tile_weights(const float* __restrict log_px_given_z, const float* __re
   float weight[kTile];
   for (std::int64_t s = 0; s < n; ++s) weight[s] = objective_math::relative_weight(log_w[s], max);
   return {max, sum(weight, n)};
-}
-
-void check_samples(const char* op, int samples, std::int64_t batch, std::int64_t have, const char* what) {
-  FELBO_CHECK(samples >= 1, "{}: at least one sample a datum is needed, got {}", op, samples);
-  FELBO_CHECK(have == batch * samples, "{}: {} values of {} for {} data of {} samples", op, have, what, batch,
-              samples);
-}
-
-void check(const ElboArgs& args) {
-  const std::int64_t batch = args.kl.size;
-  check_samples("elbo", args.samples, batch, args.log_px_given_z.size, "log_px_given_z");
-  FELBO_CHECK(args.elbo.size == batch, "elbo: room for {} results, but {} data", args.elbo.size, batch);
-  FELBO_CHECK(args.totals.size == 3, "elbo: totals holds 3 sums, got room for {}", args.totals.size);
-}
-
-void check(const LogMeanExpArgs& args) {
-  const std::int64_t batch = args.max.size;
-  FELBO_CHECK(args.sum.size == batch, "log_mean_exp: {} maxima, but {} sums", batch, args.sum.size);
-  check_samples("log_mean_exp", args.samples, batch, args.log_px_given_z.size, "log_px_given_z");
-  check_samples("log_mean_exp", args.samples, batch, args.log_pz.size, "log_pz");
-  check_samples("log_mean_exp", args.samples, batch, args.log_qz_given_x.size, "log_qz_given_x");
 }
 
 void update_datum(const LogMeanExpArgs& args, std::int64_t b) {

@@ -12,7 +12,7 @@
 // Rows of z: sample s of datum b is row b * S + s.
 #pragma once
 
-#include "host/exec/cpu_exec.h"
+#include "host/exec/exec.h"
 #include "kernels/common/log_var_clamp.h"
 #include "kernels/common/noise_stream.h"
 #include "kernels/common/view.h"
@@ -36,6 +36,7 @@ struct ReparameterizeArgs {
 
 /// Forward. Throws std::invalid_argument if shapes disagree.
 void reparameterize(const CpuExec& exec, const ReparameterizeArgs& args);
+void reparameterize(const CudaExec& exec, const ReparameterizeArgs& args);
 
 struct ReparameterizeGradArgs {
   View<const float, 2> mu;       // (B, Z)
@@ -57,5 +58,6 @@ struct ReparameterizeGradArgs {
 ///   clamped.
 /// Throws std::invalid_argument if shapes disagree.
 void reparameterize_backward(const CpuExec& exec, const ReparameterizeGradArgs& args);
+void reparameterize_backward(const CudaExec& exec, const ReparameterizeGradArgs& args);
 
 }  // namespace felbo

@@ -25,7 +25,9 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> out;
-  for (const int latent : {1, 2, 3, 20, 31, 32, 33, 127, 128, 129, 255, 256, 257, 783, 784, 785}) {
+  // 64 and 2048 are where kernels give more threads to a row.
+  for (const int latent :
+       {1, 2, 3, 20, 31, 32, 33, 64, 65, 127, 128, 129, 255, 256, 257, 783, 784, 785, 2049}) {
     out.push_back(
         {.batch = 3, .samples = 1, .latent = latent, .extra_stride = latent % 3, .offset = latent % 2});
     out.push_back({.batch = 7, .samples = 5, .latent = latent});
@@ -60,7 +62,7 @@ struct Inputs {
   }
 
   Guarded<float> mu, log_var, grad_z;
-  std::vector<std::uint32_t> datum;
+  test::Array<std::uint32_t> datum;
 };
 
 // eps itself carries an absolute error of about 3e-6 at worst (noise_test.cpp); everything else is a few
@@ -73,7 +75,7 @@ Parity check_forward(const Case& c, int threads) {
   Guarded<float> z(rows, c.latent, c.extra_stride, c.offset), kl(1, c.batch), log_pz(1, rows),
       log_qz(1, rows);
   Guarded<std::int32_t> clamped(1, c.batch);
-  reparameterize(CpuExec(threads),
+  reparameterize(test::exec(threads),
                  {in.mu.matrix(), in.log_var.matrix(), c.clamp, kNoise, in.datum_view(), kFirstSample,
                   c.samples, z.matrix(), kl.vector(), clamped.vector(), log_pz.vector(), log_qz.vector()});
   const auto mu = to_double(in.mu.matrix()), log_var = to_double(in.log_var.matrix());
@@ -127,9 +129,9 @@ Parity check_backward(const Case& c, int threads) {
   const float kl_scale = 0.37f;
   Guarded<float> grad_mu(c.batch, c.latent, c.extra_stride, c.offset),
       grad_log_var(c.batch, c.latent, c.extra_stride, c.offset);
-  reparameterize_backward(
-      CpuExec(threads), {in.mu.matrix(), in.log_var.matrix(), c.clamp, kNoise, in.datum_view(), kFirstSample,
-                         c.samples, in.grad_z.matrix(), kl_scale, grad_mu.matrix(), grad_log_var.matrix()});
+  reparameterize_backward(test::exec(threads), {in.mu.matrix(), in.log_var.matrix(), c.clamp, kNoise,
+                                                in.datum_view(), kFirstSample, c.samples, in.grad_z.matrix(),
+                                                kl_scale, grad_mu.matrix(), grad_log_var.matrix()});
   const auto mu = to_double(in.mu.matrix()), log_var = to_double(in.log_var.matrix()),
              grad_z = to_double(in.grad_z.matrix());
   const auto want = reference::reparameterize_gradient<double>(
@@ -225,29 +227,30 @@ TEST(ReparameterizeReference, GradientIsTheDerivative) {
 TEST(Reparameterize, BitsDoNotDependOnThreadsOrBatch) {
   const Case c{.batch = 37, .samples = 3, .latent = 50};
   Inputs in(c);
-  std::vector<float> whole_z(37 * 3 * 50), whole_grad(37 * 50), z(37 * 3 * 50), kl(37), grad_mu(37 * 50),
+  test::Array<float> whole_z(37 * 3 * 50), whole_grad(37 * 50), z(37 * 3 * 50), kl(37), grad_mu(37 * 50),
       grad_log_var(37 * 50);
-  std::vector<std::int32_t> clamped(37);
+  test::Array<std::int32_t> clamped(37);
   const auto run = [&](int threads, std::int64_t first, std::int64_t count) {
     const View<const std::uint32_t, 1> datum = in.datum_view().slice(first, count);
     const auto mu = in.mu.matrix().row_slice(first, count),
                log_var = in.log_var.matrix().row_slice(first, count);
-    reparameterize(CpuExec(threads), {mu,
-                                      log_var,
-                                      c.clamp,
-                                      kNoise,
-                                      datum,
-                                      0,
-                                      3,
-                                      View<float, 2>(z.data() + first * 150, count * 3, 50),
-                                      {kl.data(), count},
-                                      {clamped.data(), count},
-                                      {},
-                                      {}});
-    reparameterize_backward(CpuExec(threads), {mu, log_var, c.clamp, kNoise, datum, 0, 3,
-                                               in.grad_z.matrix().row_slice(first * 3, count * 3), 1.0f,
-                                               View<float, 2>(grad_mu.data() + first * 50, count, 50),
-                                               View<float, 2>(grad_log_var.data() + first * 50, count, 50)});
+    reparameterize(test::exec(threads), {mu,
+                                         log_var,
+                                         c.clamp,
+                                         kNoise,
+                                         datum,
+                                         0,
+                                         3,
+                                         View<float, 2>(z.data() + first * 150, count * 3, 50),
+                                         {kl.data(), count},
+                                         {clamped.data(), count},
+                                         {},
+                                         {}});
+    reparameterize_backward(
+        test::exec(threads),
+        {mu, log_var, c.clamp, kNoise, datum, 0, 3, in.grad_z.matrix().row_slice(first * 3, count * 3), 1.0f,
+         View<float, 2>(grad_mu.data() + first * 50, count, 50),
+         View<float, 2>(grad_log_var.data() + first * 50, count, 50)});
   };
   run(1, 0, 37);
   whole_z = z;
@@ -262,25 +265,65 @@ TEST(Reparameterize, BitsDoNotDependOnThreadsOrBatch) {
   }
 }
 
+// The noise, z and the gradients are the CPU's, bit for bit: every operation on an element is the same there.
+TEST(Reparameterize, BitsAreThoseOfTheCpu) {
+  for (const Case& c :
+       {Case{.batch = 6, .samples = 3, .latent = 50, .extra_stride = 2},
+        Case{.batch = 3, .samples = 1, .latent = 130, .offset = 1},
+        Case{.batch = 4, .samples = 2, .latent = 9, .clamp = {-1.0f, 0.5f}, .log_var_scale = 3.0f}}) {
+    Inputs in(c);
+    const std::int64_t rows = std::int64_t{c.batch} * c.samples;
+    Guarded<float> z(rows, c.latent), kl(1, c.batch), grad_mu(c.batch, c.latent),
+        grad_log_var(c.batch, c.latent);
+    Guarded<float> cpu_z(rows, c.latent), cpu_grad_mu(c.batch, c.latent), cpu_grad_log_var(c.batch, c.latent);
+    Guarded<std::int32_t> clamped(1, c.batch);
+    ReparameterizeArgs args{in.mu.matrix(),  in.log_var.matrix(), c.clamp,   kNoise,
+                            in.datum_view(), kFirstSample,        c.samples, z.matrix(),
+                            kl.vector(),     clamped.vector(),    {},        {}};
+    reparameterize(test::exec(1), args);
+    args.z = cpu_z.matrix();
+    reparameterize(CpuExec(1), args);
+    EXPECT_TRUE(test::same_bits(z.matrix(), cpu_z.matrix())) << c.latent;
+    ReparameterizeGradArgs grad{
+        in.mu.matrix(), in.log_var.matrix(), c.clamp, kNoise,           in.datum_view(),      kFirstSample,
+        c.samples,      in.grad_z.matrix(),  0.37f,   grad_mu.matrix(), grad_log_var.matrix()};
+    reparameterize_backward(test::exec(1), grad);
+    grad.grad_mu = cpu_grad_mu.matrix();
+    grad.grad_log_var = cpu_grad_log_var.matrix();
+    reparameterize_backward(CpuExec(1), grad);
+    EXPECT_TRUE(test::same_bits(grad_mu.matrix(), cpu_grad_mu.matrix())) << c.latent;
+    EXPECT_TRUE(test::same_bits(grad_log_var.matrix(), cpu_grad_log_var.matrix())) << c.latent;
+  }
+}
+
 TEST(Reparameterize, NanReachesTheOutputs) {
-  float mu[2] = {0, std::nanf("")}, log_var[2] = {std::nanf(""), 0}, z[2], kl[2], grad_z[2] = {1, 1},
-        grad_mu[2], grad_log_var[2];
-  std::uint32_t datum[2] = {0, 1};
-  std::int32_t clamped[2];
-  reparameterize(
-      CpuExec(1),
-      {{mu, 2, 1}, {log_var, 2, 1}, {}, kNoise, {datum, 2}, 0, 1, {z, 2, 1}, {kl, 2}, {clamped, 2}, {}, {}});
-  reparameterize_backward(CpuExec(1), {{mu, 2, 1},
-                                       {log_var, 2, 1},
-                                       {},
-                                       kNoise,
-                                       {datum, 2},
-                                       0,
-                                       1,
-                                       {grad_z, 2, 1},
-                                       1.0f,
-                                       {grad_mu, 2, 1},
-                                       {grad_log_var, 2, 1}});
+  test::Array<float> mu{0, std::nanf("")}, log_var{std::nanf(""), 0}, z(2), kl(2), grad_z{1, 1}, grad_mu(2),
+      grad_log_var(2);
+  test::Array<std::uint32_t> datum{0, 1};
+  test::Array<std::int32_t> clamped(2);
+  reparameterize(test::exec(1), {{mu.data(), 2, 1},
+                                 {log_var.data(), 2, 1},
+                                 {},
+                                 kNoise,
+                                 {datum.data(), 2},
+                                 0,
+                                 1,
+                                 {z.data(), 2, 1},
+                                 {kl.data(), 2},
+                                 {clamped.data(), 2},
+                                 {},
+                                 {}});
+  reparameterize_backward(test::exec(1), {{mu.data(), 2, 1},
+                                          {log_var.data(), 2, 1},
+                                          {},
+                                          kNoise,
+                                          {datum.data(), 2},
+                                          0,
+                                          1,
+                                          {grad_z.data(), 2, 1},
+                                          1.0f,
+                                          {grad_mu.data(), 2, 1},
+                                          {grad_log_var.data(), 2, 1}});
   for (int b = 0; b < 2; ++b) {
     EXPECT_TRUE(std::isnan(z[b])) << b;
     EXPECT_TRUE(std::isnan(kl[b])) << b;
@@ -304,7 +347,7 @@ TEST(Reparameterize, RefusesShapesThatDisagree) {
     if (broken == 4) args.samples = 0;
     if (broken == 5) args.log_pz = {a, 2};  // without log_qz_given_x
     if (broken == 6) args.clamp = {1.0f, -1.0f};
-    EXPECT_THROW(reparameterize(CpuExec(1), args), std::invalid_argument) << broken;
+    EXPECT_THROW(reparameterize(test::exec(1), args), std::invalid_argument) << broken;
   }
 }
 

@@ -41,7 +41,7 @@ static __device__ T reduce_block(T value, Join join) {
   value = reduce_lanes<32>(value, join);
   __syncthreads();  // the last call may still be read
   if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = value;
-  __syncthreads();
+  __syncthreads();  // every warp has written
   value = partial[0];
   for (int w = 1; w < kWarps; ++w) value = join(value, partial[w]);
   return value;

@@ -1,0 +1,38 @@
+#include "kernels/common/cuda/launch.h"
+#include "kernels/reparameterize/reparameterize.cuh"
+#include "kernels/reparameterize/reparameterize_check.h"
+
+namespace felbo {
+namespace {
+
+// Columns up to which a row is worth a quarter of a warp, or a warp. They decide the order of the sums, so
+// they depend on the row alone.
+constexpr std::int64_t kPartOfWarp = 64, kWarp = 2048;
+
+template <int kThreads>
+void launch_rows(const CudaExec& exec, const ReparameterizeArgs& a) {
+  using Group = RowGroup<kThreads>;
+  const unsigned grid = blocks_for(a.z.rows, Group::kRows);
+  if (a.log_pz.empty()) {
+    launch(exec, reparameterize_rows<kThreads, false>, grid, Group::kBlock, 0, a);
+  } else {
+    launch(exec, reparameterize_rows<kThreads, true>, grid, Group::kBlock, 0, a);
+  }
+}
+
+}  // namespace
+
+void reparameterize(const CudaExec& exec, const ReparameterizeArgs& a) {
+  check(a);
+  if (a.mu.cols <= kPartOfWarp) return launch_rows<8>(exec, a);
+  if (a.mu.cols <= kWarp) return launch_rows<32>(exec, a);
+  launch_rows<256>(exec, a);
+}
+
+void reparameterize_backward(const CudaExec& exec, const ReparameterizeGradArgs& a) {
+  check(a);
+  launch(exec, reparameterize_grad_quads, blocks_for(a.mu.rows * quads(a.mu.cols), kReparameterizeGradBlock),
+         kReparameterizeGradBlock, 0, a);
+}
+
+}  // namespace felbo
