@@ -27,6 +27,8 @@ __global__ void __launch_bounds__(kAdamBlock) adam_quads(adam_math::Step step, A
   store_quad(args.m.data + begin, left, aligned(args.m.data), m);
   store_quad(args.v.data + begin, left, aligned(args.v.data), v);
   store_quad(args.parameter.data + begin, left, aligned(args.parameter.data), parameter);
+  if (!args.rounded.empty())
+    store_quad(args.rounded.data + begin, left, aligned(args.rounded.data), parameter);
 }
 
 }  // namespace felbo

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "host/exec/exec.h"
+#include "kernels/common/bfloat16.h"
 #include "kernels/common/view.h"
 
 namespace felbo {
@@ -18,7 +19,8 @@ struct AdamArgs {
   float beta1 = 0.9f;
   float beta2 = 0.999f;
   float epsilon = 1e-8f;
-  std::int64_t step = 1;  // t, from 1
+  std::int64_t step = 1;        // t, from 1
+  View<BFloat16, 1> rounded{};  // (P) the new parameters in bfloat16, for products; may be empty
 };
 
 /// A moment below the smallest normal float becomes 0: subnormal numbers are slow on some processors, and the

@@ -16,6 +16,10 @@ void update(const adam_math::Step& step, std::int64_t n, const float* __restrict
   }
 }
 
+void round(std::int64_t n, const float* __restrict parameter, BFloat16* __restrict rounded) {
+  for (std::int64_t i = 0; i < n; ++i) rounded[i] = BFloat16(parameter[i]);
+}
+
 }  // namespace
 
 void adam(const CpuExec& exec, const AdamArgs& args) {
@@ -24,6 +28,7 @@ void adam(const CpuExec& exec, const AdamArgs& args) {
   exec.parallel_for(args.parameter.size, kGrain, [&](std::int64_t begin, std::int64_t end) {
     update(step, end - begin, args.gradient.data + begin, args.parameter.data + begin, args.m.data + begin,
            args.v.data + begin);
+    if (!args.rounded.empty()) round(end - begin, args.parameter.data + begin, args.rounded.data + begin);
   });
 }
 

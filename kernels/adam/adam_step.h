@@ -14,6 +14,8 @@ inline void check(const AdamArgs& args) {
   FELBO_CHECK(args.gradient.size == count && args.m.size == count && args.v.size == count,
               "adam: {} parameters, but {} gradients, {} first and {} second moments", count,
               args.gradient.size, args.m.size, args.v.size);
+  FELBO_CHECK(args.rounded.empty() || args.rounded.size == count,
+              "adam: {} parameters, but room for {} in bfloat16", count, args.rounded.size);
   FELBO_CHECK(args.step >= 1, "adam: steps count from 1, got {}", args.step);
   FELBO_CHECK(args.beta1 >= 0.0f && args.beta1 < 1.0f, "adam: beta1 must be in [0, 1), got {}", args.beta1);
   FELBO_CHECK(args.beta2 >= 0.0f && args.beta2 < 1.0f, "adam: beta2 must be in [0, 1), got {}", args.beta2);

@@ -147,6 +147,28 @@ TEST(Adam, BitsDoNotDependOnTheSplit) {
   EXPECT_TRUE(same(pieces));
 }
 
+TEST(Adam, WritesTheParametersInBfloat16Too) {
+  for (const std::int64_t n : {1, 3, 4, 5, 31, 257, 1025}) {
+    for (const std::int64_t offset : {0, 1}) {
+      SCOPED_TRACE("P " + std::to_string(n));
+      Problem problem(n, offset, 9, 1.0f);
+      Guarded<BFloat16> rounded(1, n, 0, offset);
+      AdamArgs args = problem.args({1e-3f, 0.9f, 0.999f, 1e-8f, 2});
+      args.rounded = rounded.vector();
+      adam(test::exec(2), args);
+      Parity parity;
+      // To nearest: at most half a unit in the last of 8 bits.
+      for (std::int64_t i = 0; i < n; ++i) {
+        const double parameter = args.parameter(i);
+        parity.element("rounded", 0, i, static_cast<float>(args.rounded(i)), parameter,
+                       std::abs(parameter) / 256);
+      }
+      rounded.check_guards(parity, "rounded");
+      FELBO_EXPECT_PARITY(parity);
+    }
+  }
+}
+
 // Five steps from theta = 1/2, by mpmath with 40 digits: theta, m, v after each.
 constexpr double kGradients[] = {0.25, -0.125, 3.0, 0.0, -0.0078125};
 constexpr double kGolden[5][3] = {{0.4990000000399999984, 0.025, 0.0000625},
@@ -256,6 +278,11 @@ TEST(Adam, RefusesBadRequests) {
             "adam: 4 parameters, but 4 gradients, 5 first and 4 second moments");
   EXPECT_EQ(with([](AdamArgs& a) { a.v.size = 0; }),
             "adam: 4 parameters, but 4 gradients, 4 first and 0 second moments");
+  BFloat16 rounded[3];
+  EXPECT_EQ(with([&](AdamArgs& a) {
+              a.rounded = {rounded, 3};
+            }),
+            "adam: 4 parameters, but room for 3 in bfloat16");
   EXPECT_EQ(with([](AdamArgs& a) { a.step = 0; }), "adam: steps count from 1, got 0");
   EXPECT_EQ(with([](AdamArgs& a) { a.beta1 = 1.0f; }), "adam: beta1 must be in [0, 1), got 1");
   EXPECT_EQ(with([](AdamArgs& a) { a.beta2 = -0.5f; }), "adam: beta2 must be in [0, 1), got -0.5");

@@ -105,6 +105,13 @@ struct RowPointers {
   std::int64_t n;
   bool x_aligned;
   bool output_aligned[kOutputs];
+
+  __device__ bool all_aligned() const {
+    bool all = x_aligned;
+#pragma unroll
+    for (int k = 0; k < kOutputs; ++k) all = all && output_aligned[k];
+    return all;
+  }
 };
 
 template <int kOutputs>
@@ -116,63 +123,76 @@ __device__ RowPointers<kOutputs> row_pointers(const LikelihoodArgs& args, std::i
   return row;
 }
 
-/// Four elements from 4 * quad on. Their sum goes on in double, so a row of any length is as exact as a short
-/// one.
-template <bool kGradient, class Family>
-__device__ void add_quad(const Family& family, const RowPointers<Family::kOutputs>& row, std::int64_t quad,
-                         const float (&x)[kQuad], float (&output)[Family::kOutputs][kQuad], float grad_scale,
-                         RowTotals& totals) {
+/// Four dimensions of a row, in registers.
+template <int kOutputs>
+struct RowQuad {
+  float x[kQuad];
+  float output[kOutputs][kQuad];
+};
+
+/// kWhole promises that the quad is whole and the row aligned.
+template <bool kWhole, int kOutputs>
+__device__ RowQuad<kOutputs> load_row_quad(const RowPointers<kOutputs>& row, std::int64_t quad) {
+  const std::int64_t col = kQuad * quad, left = kWhole ? kQuad : row.n - col;
+  RowQuad<kOutputs> values;
+  load_quad(row.x + col, left, kWhole || row.x_aligned, values.x);
+#pragma unroll
+  for (int k = 0; k < kOutputs; ++k) {
+    load_quad(row.output + k * row.n + col, left, kWhole || row.output_aligned[k], values.output[k]);
+  }
+  return values;
+}
+
+/// Adds a quad to the totals and writes its gradient. Its sum goes on in double, so a row of any length is as
+/// exact as a short one.
+template <bool kGradient, bool kWhole, class Family>
+__device__ void add_row_quad(const Family& family, const RowPointers<Family::kOutputs>& row,
+                             std::int64_t quad, RowQuad<Family::kOutputs> values, float grad_scale,
+                             RowTotals& totals) {
   constexpr int kOutputs = Family::kOutputs;
-  const std::int64_t col = kQuad * quad, left = row.n - col;
+  const std::int64_t col = kQuad * quad, left = kWhole ? kQuad : row.n - col;
   float log_p = 0.0f, own = 0.0f;
 #pragma unroll
   for (int i = 0; i < kQuad; ++i) {
     if (i >= left) continue;
     float in[kOutputs];
 #pragma unroll
-    for (int k = 0; k < kOutputs; ++k) in[k] = output[k][i];
-    const ElementTerms<kOutputs> terms = family(x[i], in, col + i);
+    for (int k = 0; k < kOutputs; ++k) in[k] = values.output[k][i];
+    const ElementTerms<kOutputs> terms = family(values.x[i], in, col + i);
     log_p += terms.log_p;
     if constexpr (Family::kClamps) totals.clamped += terms.clamped;
     if constexpr (Family::kOwn == OwnParameters::kOne) own += terms.own;
 #pragma unroll
-    for (int k = 0; k < kOutputs; ++k) output[k][i] = grad_scale * terms.grad[k];
+    for (int k = 0; k < kOutputs; ++k) values.output[k][i] = grad_scale * terms.grad[k];
   }
   totals.log_p += static_cast<double>(log_p);
   totals.own += static_cast<double>(own);
   if constexpr (kGradient) {
 #pragma unroll
     for (int k = 0; k < kOutputs; ++k) {
-      store_quad(row.output + k * row.n + col, left, row.output_aligned[k], output[k]);
+      store_quad(row.output + k * row.n + col, left, kWhole || row.output_aligned[k], values.output[k]);
     }
   }
 }
 
-/// Quads `first`, first + kThreads, ... below `end` of a row: all that one thread adds to it. Loads of kAhead
-/// quads are under way before the first of them is used.
+/// Quads `first`, first + kThreads, ... below `end` of a row: all that one thread adds to it, in this order
+/// whether or not they can be moved at once.
 template <bool kGradient, int kThreads, class Family>
 __device__ RowTotals pass_over_quads(const Family& family, const RowPointers<Family::kOutputs>& row,
                                      std::int64_t first, std::int64_t end, float grad_scale) {
-  constexpr int kAhead = 2, kOutputs = Family::kOutputs;
   RowTotals totals;
-  for (std::int64_t quad = first; quad < end; quad += kAhead * kThreads) {
-    float x[kAhead][kQuad], output[kAhead][kOutputs][kQuad];
-#pragma unroll
-    for (int a = 0; a < kAhead; ++a) {
-      const std::int64_t col = kQuad * (quad + a * kThreads);
-      const std::int64_t left = quad + a * kThreads < end ? row.n - col : 0;
-      load_quad(row.x + col, left, row.x_aligned, x[a]);
-#pragma unroll
-      for (int k = 0; k < kOutputs; ++k) {
-        load_quad(row.output + k * row.n + col, left, row.output_aligned[k], output[a][k]);
-      }
+  std::int64_t quad = first;
+  if (row.all_aligned()) {
+    // Two quads at a time, so that the loads of the second are under way when the first is worked on.
+    const std::int64_t whole = row.n / kQuad < end ? row.n / kQuad : end;
+    for (; quad + kThreads < whole; quad += 2 * kThreads) {
+      const auto a = load_row_quad<true>(row, quad), b = load_row_quad<true>(row, quad + kThreads);
+      add_row_quad<kGradient, true>(family, row, quad, a, grad_scale, totals);
+      add_row_quad<kGradient, true>(family, row, quad + kThreads, b, grad_scale, totals);
     }
-#pragma unroll
-    for (int a = 0; a < kAhead; ++a) {
-      if (quad + a * kThreads < end) {
-        add_quad<kGradient>(family, row, quad + a * kThreads, x[a], output[a], grad_scale, totals);
-      }
-    }
+  }
+  for (; quad < end; quad += kThreads) {
+    add_row_quad<kGradient, false>(family, row, quad, load_row_quad<false>(row, quad), grad_scale, totals);
   }
   return totals;
 }

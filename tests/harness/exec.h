@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <exception>
 #include <vector>
 
 #if defined(FELBO_TEST_CUDA)
@@ -29,7 +30,9 @@ class Exec {
   Exec() = default;
   Exec(const Exec&) = delete;
   Exec& operator=(const Exec&) = delete;
-  ~Exec() noexcept(false) { the_cuda_exec().synchronize(); }
+  ~Exec() noexcept(false) {
+    if (std::uncaught_exceptions() == 0) the_cuda_exec().synchronize();
+  }
   operator const CudaExec&() const { return the_cuda_exec(); }
 };
 
