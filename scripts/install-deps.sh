@@ -10,7 +10,7 @@ packages=(
   libdnnl-dev libfmt-dev libspdlog-dev nlohmann-json3-dev            # libraries
   libcli11-dev libtomlplusplus-dev libpng-dev zlib1g-dev
   libbenchmark-dev libgtest-dev librandom123-dev                     # benchmarks and tests
-  libboost-context-dev                                               # the CUDA emulator of the tests
+  libboost-context-dev                                               # the CUDA emulator (FELBO_BUILD_EMULATED)
   python3 python3-venv curl ca-certificates                          # file tests, data sets
 )
 
