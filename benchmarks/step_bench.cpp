@@ -52,12 +52,15 @@ StepTiming time_step(const CpuExec& exec, std::int64_t X, std::int64_t H, std::i
   ModelState<CpuExec> state(exec, vae);
   std::ranges::copy(initial_parameters(vae, {std::vector<double>(static_cast<std::size_t>(X), 0.5), 0.1}, 0),
                     state.parameters.data());
-  TrainingStep<CpuExec> step(exec, vae, data, {.max_batch = batch, .binarize = Binarize::kDynamic});
+  TrainingStep<CpuExec> step(exec, vae, data, state, {.max_batch = batch, .binarize = Binarize::kDynamic});
   const std::vector<std::uint32_t> order = epoch_order(0, 0, rows);
-  std::int64_t first = 0;
+  const std::int64_t steps = rows / batch;
+  const std::span<const std::uint32_t> full_batches{order.data(), static_cast<std::size_t>(steps * batch)};
+  const std::vector<double> rates(static_cast<std::size_t>(steps), 1e-4);
+  std::int64_t taken = 0;
   const auto one_step = [&] {
-    step(state, {order.data() + first, batch}, 1e-4f);
-    first = first + 2 * batch <= rows ? first + batch : 0;
+    if (taken++ % steps == 0) step.begin(full_batches, rates);
+    step();
   };
 
   const std::vector<Product> products = products_of(vae, batch);

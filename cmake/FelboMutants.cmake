@@ -5,10 +5,10 @@
 #   from:  j < cols
 #   to:    j < cols - 1
 #
-# Each makes a copy of the op's sources with that one change, links it with the op's own test in place of the real
-# object, and passes when the test goes red. In a host room the change stands in one .cpp, or in a header x.h, whose
-# own test x_test.cpp is then compiled again with the changed header in front. A `from` that does not stand exactly once
-# in the file stops configuring.
+# Each compiles the changed .cpp, or for an op's header the op's CPU sources with the changed header in front, links that
+# with the folder's own test in place of the real objects, and passes when the test goes red. A header x.h of a host room
+# has its own test x_test.cpp compiled again instead. A `from` that does not stand exactly once in the file stops
+# configuring.
 function(felbo_add_mutants folder test_objects)
   get_filename_component(op ${folder} NAME)
   file(GLOB op_sources RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/${folder}/*_cpu.cpp)
@@ -54,7 +54,7 @@ function(felbo_add_mutant op name file from to test_objects op_sources)
   if(file MATCHES "^host/.*\\.h$")
     string(REGEX REPLACE "\\.h$" "_test.cpp" test ${file})
     set(sources ${PROJECT_SOURCE_DIR}/${test})
-  elseif(file MATCHES "^host/")
+  elseif(file MATCHES "\\.cpp$")
     set(op_sources ${file})
   endif()
   foreach(source IN LISTS op_sources)

@@ -18,8 +18,9 @@ namespace felbo {
 void add_common_options(CLI::App& command, CommonFlags& flags) {
   command.add_option("--seed", flags.seed, "Seed of the noise; the run's own if not given")
       ->check(check_seed, "", "seed");
-  command.add_option("--threads", flags.threads, "CPU threads, 0 for all cores")->capture_default_str();
-  command.add_option("--device", flags.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  command.add_option("--threads", flags.device.threads, "CPU threads, 0 for all cores")
+      ->capture_default_str();
+  command.add_option("--device", flags.device.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   command.add_flag("--json", flags.json, "Print one JSON object as the last line of standard output");
 }
 
@@ -33,16 +34,6 @@ void flush_output() {
 void print_json(const nlohmann::ordered_json& json, int indent) {
   std::cout << json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
   flush_output();
-}
-
-CpuExec open_device(const std::string& device, int threads) {
-  if (device.starts_with("cuda")) {
-    throw std::runtime_error(
-        fmt::format("--device {}: this felbo runs on the CPU only; use --device cpu", device));
-  }
-  FELBO_CHECK(device == "auto" || device == "cpu", "--device must be auto, cpu or cuda[:N], got '{}'",
-              device);
-  return CpuExec(threads);
 }
 
 NamedPart held_out_part(const DataSet& data) {
@@ -83,13 +74,6 @@ void check_width(const DataSet& data, const Vae& vae) {
 void warn_of_domain(const RunConfig& config, const DataSet& data) {
   const std::string warning = check_domain(config, data);
   if (!warning.empty()) spdlog::warn(warning);
-}
-
-Evaluation evaluate_part(const CpuExec& exec, const RunConfig& config, const Vae& vae,
-                         const ModelState<CpuExec>& state, const DataPart& part, std::int64_t samples,
-                         std::uint64_t seed) {
-  const ResidentData<CpuExec> data(exec, part);
-  return evaluate(exec, vae, state.parameters.view(), data, {samples, binarize_mode(config), seed});
 }
 
 std::optional<ExactGap> exact_gap(const DataPart& part, const Evaluation& evaluation) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "host/cli/device.h"
 #include "host/data/dataset.h"
 #include "host/evaluate/evaluate.h"
 #include "host/run/checkpoint.h"
@@ -19,8 +20,7 @@ namespace felbo {
 /// The flags that every verb on a trained run has.
 struct CommonFlags {
   std::optional<std::uint64_t> seed;
-  std::string device = "auto";
-  int threads = 0;
+  DeviceRequest device;
   bool json = false;
 };
 void add_common_options(CLI::App& command, CommonFlags& flags);
@@ -32,10 +32,6 @@ void flush_output();
 /// Prints the object on one line of standard output (with `indent` >= 0 on several) and flushes it, as
 /// flush_output() does. A path need not be UTF-8, JSON must be: other bytes become U+FFFD.
 void print_json(const nlohmann::ordered_json& json, int indent = -1);
-
-/// The CPU with the number of threads asked for. Throws std::runtime_error for cuda, which this build does
-/// not have, and std::invalid_argument for an unknown name.
-CpuExec open_device(const std::string& device, int threads);
 
 /// A part of a data set and its name: train, valid or test.
 struct NamedPart {
@@ -60,9 +56,13 @@ void check_width(const DataSet& data, const Vae& vae);
 void warn_of_domain(const RunConfig& config, const DataSet& data);
 
 /// Evaluates a part as the run's binarisation says.
-Evaluation evaluate_part(const CpuExec& exec, const RunConfig& config, const Vae& vae,
-                         const ModelState<CpuExec>& state, const DataPart& part, std::int64_t samples,
-                         std::uint64_t seed);
+template <class Exec>
+Evaluation evaluate_part(const Exec& exec, const RunConfig& config, const Vae& vae,
+                         const ModelState<Exec>& state, const DataPart& part, std::int64_t samples,
+                         std::uint64_t seed) {
+  const ResidentData<Exec> data(exec, part);
+  return evaluate(exec, vae, state.parameters.view(), data, {samples, binarize_mode(config), seed});
+}
 
 /// log p(x) under the distribution that the data came from, and how far below it the ELBO is, where that is
 /// known.

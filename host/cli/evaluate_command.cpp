@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
@@ -23,14 +24,16 @@ struct EvaluateFlags {
 
 void run_evaluate(const EvaluateFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
-  const CpuExec exec = open_device(flags.common.device, flags.common.threads);
-  const LoadedRun run = load_run(exec, flags.run);
+  LoadedRun run = load_run(flags.run);
   const DataSet data = load_run_data(flags.data.empty() ? run.config.data : flags.data, run.config);
   const NamedPart part = part_by_name(data, flags.split);
   check_width(data, run.vae);
   warn_of_domain(run.config, data);
   const std::uint64_t seed = flags.common.seed.value_or(run.config.seed);
-  const Evaluation e = evaluate_part(exec, run.config, run.vae, run.state, *part.part, flags.samples, seed);
+  const Evaluation e = with_device(flags.common.device, [&](const auto& exec) {
+    const auto state = state_on(exec, run.vae, std::move(run.state));
+    return evaluate_part(exec, run.config, run.vae, state, *part.part, flags.samples, seed);
+  });
   const std::optional<ExactGap> exact = exact_gap(*part.part, e);
   if (!flags.common.json) {
     fmt::print("{}", describe(e, part.name, exact));

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/cli/commands.h"
@@ -24,14 +25,6 @@ struct PictureFlags {
   std::int64_t count = 0;
   CommonFlags common;
 };
-
-CpuExec device_of(const PictureFlags& flags) {
-  return open_device(flags.common.device, flags.common.threads);
-}
-
-std::uint64_t seed_of(const PictureFlags& flags, const LoadedRun& run) {
-  return flags.common.seed.value_or(run.config.seed);
-}
 
 constexpr std::int64_t kMostRows = 100'000'000;
 
@@ -58,8 +51,8 @@ struct RunOnData {
   const DataPart* part = nullptr;
 };
 
-RunOnData load(const CpuExec& exec, const PictureFlags& flags) {
-  RunOnData r{load_run(exec, flags.run), {}, nullptr};
+RunOnData load(const PictureFlags& flags) {
+  RunOnData r{load_run(flags.run), {}, nullptr};
   r.data = load_run_data(flags.data.empty() ? r.run.config.data : flags.data, r.run.config);
   r.part = part_by_name(r.data, flags.split).part;
   check_width(r.data, r.run.vae);
@@ -67,63 +60,81 @@ RunOnData load(const CpuExec& exec, const PictureFlags& flags) {
   return r;
 }
 
-Encoded encode_rows(const CpuExec& exec, const RunOnData& r, const PictureFlags& flags, std::int64_t count,
-                    bool keep_x) {
-  return encode(exec, r.run.vae, r.run.state.parameters.view(), ResidentData<CpuExec>(exec, *r.part), count,
-                binarize_mode(r.run.config), seed_of(flags, r.run), keep_x);
+/// A run's parameters on an Exec, and what they make of data or of draws.
+template <class Exec>
+struct Model {
+  Model(const Exec& exec, LoadedRun& run, std::uint64_t seed)
+      : exec(exec), run(run), seed(seed), state(state_on(exec, run.vae, std::move(run.state))) {}
+
+  Encoded encode(const DataPart& part, std::int64_t count, bool keep_x) const {
+    return felbo::encode(exec, run.vae, state.parameters.view(), ResidentData<Exec>(exec, part), count,
+                         binarize_mode(run.config), seed, keep_x);
+  }
+  std::vector<float> decode(const std::vector<float>& z) const {
+    return felbo::decode(exec, run.vae, state.parameters.view(), z);
+  }
+
+  const Exec& exec;
+  const LoadedRun& run;
+  std::uint64_t seed;
+  ModelState<Exec> state;
+};
+
+/// Calls f(model) with the run on the device asked for.
+template <class F>
+auto with_model(const PictureFlags& flags, LoadedRun& run, const F& f) {
+  return with_device(flags.common.device, [&]<class Exec>(const Exec& exec) {
+    return f(Model<Exec>(exec, run, flags.common.seed.value_or(run.config.seed)));
+  });
 }
 
-void sample_posterior(const CpuExec& exec, const PictureFlags& flags) {
-  const RunOnData r = load(exec, flags);
+void sample_posterior(const PictureFlags& flags) {
+  RunOnData r = load(flags);
   check_picture_output({flags.out, r.part->shape});
-  const std::vector<float> z =
-      draw_posterior(exec, r.run.vae, encode_rows(exec, r, flags, flags.count, false), seed_of(flags, r.run));
-  write_rows({flags.out, r.part->shape},
-             decode(exec, r.run.vae, r.run.state.parameters.view(),
-                    {z.data(), flags.count, r.run.vae.config().latent}),
-             {}, r.part->cols);
+  const std::vector<float> rows = with_model(flags, r.run, [&](const auto& model) {
+    return model.decode(
+        draw_posterior(model.exec, r.run.vae, model.encode(*r.part, flags.count, false), model.seed));
+  });
+  write_rows({flags.out, r.part->shape}, rows, {}, r.part->cols);
 }
 
-void sample_prior(const CpuExec& exec, const PictureFlags& flags) {
+void sample_prior(const PictureFlags& flags) {
   FELBO_CHECK(flags.data.empty() && flags.split.empty(),
               "--data and --split go with --from posterior: draws from the prior see no data");
-  const LoadedRun run = load_run(exec, flags.run);
+  LoadedRun run = load_run(flags.run);
   check_picture_output({flags.out, run.shape});
   check_fits_memory(flags.count, run.vae.config().dimensions);
-  const std::vector<float> z = draw_prior(exec, run.vae, flags.count, seed_of(flags, run));
-  write_rows(
-      {flags.out, run.shape},
-      decode(exec, run.vae, run.state.parameters.view(), {z.data(), flags.count, run.vae.config().latent}),
-      {}, run.vae.config().dimensions);
+  const std::vector<float> rows = with_model(flags, run, [&](const auto& model) {
+    return model.decode(draw_prior(model.exec, run.vae, flags.count, model.seed));
+  });
+  write_rows({flags.out, run.shape}, rows, {}, run.vae.config().dimensions);
 }
 
 void run_sample(const PictureFlags& flags) {
-  const CpuExec exec = device_of(flags);
   FELBO_CHECK(flags.from == "prior" || flags.from == "posterior",
               "--from must be prior or posterior, got '{}'", flags.from);
   FELBO_CHECK(flags.count >= 1 && flags.count <= kMostRows, "--count must be between 1 and {}, got {}",
               kMostRows, flags.count);
-  flags.from == "posterior" ? sample_posterior(exec, flags) : sample_prior(exec, flags);
+  flags.from == "posterior" ? sample_posterior(flags) : sample_prior(flags);
   done(flags, flags.count);
 }
 
 void run_reconstruct(const PictureFlags& flags) {
-  const CpuExec exec = device_of(flags);
-  const RunOnData r = load(exec, flags);
+  RunOnData r = load(flags);
   check_picture_output({flags.out, r.part->shape});
-  const Encoded encoded = encode_rows(exec, r, flags, flags.count, true);
-  write_rows({flags.out, r.part->shape},
-             decode(exec, r.run.vae, r.run.state.parameters.view(),
-                    {encoded.mu.data(), flags.count, r.run.vae.config().latent}),
-             encoded.x, r.part->cols);
+  const auto [originals, rows] = with_model(flags, r.run, [&](const auto& model) {
+    Encoded encoded = model.encode(*r.part, flags.count, true);
+    return std::pair(std::move(encoded.x), model.decode(encoded.mu));
+  });
+  write_rows({flags.out, r.part->shape}, rows, originals, r.part->cols);
   done(flags, flags.count);
 }
 
 void run_encode(const PictureFlags& flags) {
-  const CpuExec exec = device_of(flags);
   FELBO_CHECK(flags.out.extension() == ".npy", "--out {}: the name must end in .npy", flags.out.string());
-  const RunOnData r = load(exec, flags);
-  const Encoded encoded = encode_rows(exec, r, flags, r.part->rows, false);
+  RunOnData r = load(flags);
+  const Encoded encoded =
+      with_model(flags, r.run, [&](const auto& model) { return model.encode(*r.part, r.part->rows, false); });
   std::vector<float> both = encoded.mu;
   both.insert(both.end(), encoded.log_var.begin(), encoded.log_var.end());
   write_npy(flags.out, both, {2, encoded.count, r.run.vae.config().latent});

@@ -28,6 +28,8 @@
 namespace felbo {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 struct TrainFlags {
   RunConfig config;
   std::filesystem::path out;
@@ -47,13 +49,31 @@ std::string read_text(const std::filesystem::path& path) {
   return text.str();
 }
 
-/// A run under way: what the epochs need and what they change.
-struct Training {
-  CpuExec exec;
+/// A run ready to train, in host memory; nothing is written yet.
+struct PreparedRun {
   RunConfig config;
   DataSet data;
   Vae vae;
   ModelState<CpuExec> state;
+  std::filesystem::path run;
+};
+
+/// A run under way: what the epochs need and what they change.
+template <class Exec>
+struct Training {
+  Training(const Exec& exec, PreparedRun prepared)
+      : exec(exec),
+        config(std::move(prepared.config)),
+        data(std::move(prepared.data)),
+        vae(std::move(prepared.vae)),
+        state(state_on(exec, vae, std::move(prepared.state))),
+        run(std::move(prepared.run)) {}
+
+  const Exec& exec;
+  RunConfig config;
+  DataSet data;
+  Vae vae;
+  ModelState<Exec> state;
   std::filesystem::path run;
 };
 
@@ -69,8 +89,7 @@ void check_steps(const RunConfig& config, std::int64_t rows) {
               epochs, steps);
 }
 
-Training start_new(TrainFlags& flags) {
-  const CpuExec exec = open_device(flags.config.device, flags.config.threads);
+PreparedRun start_new(TrainFlags& flags) {
   check_new_run(flags.out, flags.force);
   DataSet data = load_run_data(flags.config.data, flags.config, flags.fraction_given);
   validate(flags.config, data.train.cols);
@@ -81,11 +100,9 @@ Training start_new(TrainFlags& flags) {
   if (flags.config.likelihood == "gaussian" && flags.config.variance.empty())
     flags.config.variance = "learned";
   Vae vae(vae_config(flags.config, data.train.cols));
-  ModelState<CpuExec> state(exec, vae);
+  ModelState<CpuExec> state(CpuExec(1), vae);
   std::ranges::copy(initial_parameters(vae, moments(data.train), flags.config.seed), state.parameters.data());
-  create_run(flags.out);
-  write_file_atomically(run_files(flags.out).config, to_toml(flags.config));
-  return {exec, flags.config, std::move(data), std::move(vae), std::move(state), flags.out};
+  return {flags.config, std::move(data), std::move(vae), std::move(state), flags.out};
 }
 
 /// What may change when a run goes on: how long, where and how fast, but nothing that a step depends on.
@@ -121,14 +138,13 @@ void check_same_data(const RunConfig& config, const DataSet& data, const LoadedR
       data.spec, run.state.epoch, data.train.rows, steps, run.state.step);
 }
 
-Training go_on(const CLI::App& command, const TrainFlags& flags) {
+PreparedRun go_on(const CLI::App& command, const TrainFlags& flags) {
   const auto given = [&](const char* name) { return command.get_option(name)->count() > 0; };
-  LoadedRun loaded = load_run(CpuExec(flags.config.threads), flags.resume);
+  LoadedRun loaded = load_run(flags.resume);
   RunConfig config = loaded.config;
   if (given("--threads")) config.threads = flags.config.threads;
   if (given("--device")) config.device = flags.config.device;
   if (given("--save-every")) config.save_every = flags.config.save_every;
-  const CpuExec exec = open_device(config.device, config.threads);
   if (flags.config.epochs && flags.config.epochs != config.epochs) {
     FELBO_CHECK(config.lr_schedule == "constant",
                 "--epochs {}: the run's schedule {} was laid out for {} epochs and cannot be extended",
@@ -142,14 +158,22 @@ Training go_on(const CLI::App& command, const TrainFlags& flags) {
   check_memory(config, data.train.cols, data.train.rows);
   check_same_data(config, data, loaded);
   check_steps(config, data.train.rows);
-  remove_leftovers(flags.resume);
-  truncate_metrics(run_files(flags.resume).metrics, loaded.state.epoch);
-  write_file_atomically(run_files(flags.resume).config, to_toml(config));
-  return {exec, config, std::move(data), std::move(loaded.vae), std::move(loaded.state), flags.resume};
+  return {config, std::move(data), std::move(loaded.vae), std::move(loaded.state), flags.resume};
 }
 
-std::string metrics_line(const ModelState<CpuExec>& state, const EpochTraining& train,
-                         const Evaluation& held_out) {
+/// The run's folder, as it must stand before the first epoch. A run that cannot begin leaves nothing behind.
+void open_folder(const TrainFlags& flags, const RunConfig& config, int epochs_done) {
+  if (flags.resume.empty()) {
+    create_run(flags.out);
+    return write_file_atomically(run_files(flags.out).config, to_toml(config));
+  }
+  remove_leftovers(flags.resume);
+  truncate_metrics(run_files(flags.resume).metrics, epochs_done);
+  write_file_atomically(run_files(flags.resume).config, to_toml(config));
+}
+
+template <class State>
+std::string metrics_line(const State& state, const EpochTraining& train, const Evaluation& held_out) {
   nlohmann::ordered_json line{{"epoch", state.epoch},
                               {"step", state.step},
                               {"elbo", held_out.elbo.mean},
@@ -182,22 +206,23 @@ bool wants_pictures(const ImageShape& shape) {
 }
 
 /// Samples and reconstructions beside the checkpoint.
-void write_pictures(const Training& t) {
+template <class Exec>
+void write_pictures(const Training<Exec>& t) {
   const DataPart& part = *held_out_part(t.data).part;
   const View<const float, 1> parameters = t.state.parameters.view();
-  const std::int64_t X = part.cols, Z = t.vae.config().latent;
+  const std::int64_t X = part.cols;
   const std::vector<float> z = draw_prior(t.exec, t.vae, kSamples, t.config.seed);
-  write_rows({run_files(t.run).samples, part.shape},
-             decode(t.exec, t.vae, parameters, {z.data(), kSamples, Z}), {}, X);
+  write_rows({run_files(t.run).samples, part.shape}, decode(t.exec, t.vae, parameters, z), {}, X);
   const std::int64_t count = std::min(kReconstructions, part.rows);
-  const Encoded encoded = encode(t.exec, t.vae, parameters, ResidentData<CpuExec>(t.exec, part), count,
+  const Encoded encoded = encode(t.exec, t.vae, parameters, ResidentData<Exec>(t.exec, part), count,
                                  binarize_mode(t.config), t.config.seed, true);
-  write_rows({run_files(t.run).reconstructions, part.shape},
-             decode(t.exec, t.vae, parameters, {encoded.mu.data(), count, Z}), encoded.x, X);
+  write_rows({run_files(t.run).reconstructions, part.shape}, decode(t.exec, t.vae, parameters, encoded.mu),
+             encoded.x, X);
 }
 
 /// The run is trained and saved: pictures that cannot be written are no failure of it.
-void try_pictures(const Training& t) {
+template <class Exec>
+void try_pictures(const Training<Exec>& t) {
   try {
     write_pictures(t);
   } catch (const std::exception& error) {
@@ -214,15 +239,16 @@ struct TrainResult {
 ElboTerms terms_of(const Evaluation& e) { return {e.elbo.mean, e.log_px_given_z.mean, e.kl.mean}; }
 
 /// The epochs that a run has left: trains, judges on the held-out part and keeps the books.
+template <class Exec>
 class EpochLoop {
  public:
-  explicit EpochLoop(Training& training)
+  explicit EpochLoop(Training<Exec>& training)
       : t_(training),
         held_out_(held_out_part(t_.data)),
         schedule_(lr_schedule(t_.config)),
         train_(t_.exec, t_.data.train),
         batch_(std::min(t_.config.batch, train_.rows())),
-        step_(t_.exec, t_.vae, train_, step_options()),
+        step_(t_.exec, t_.vae, train_, t_.state, step_options()),
         progress_(schedule_.epochs(), steps_per_epoch(train_.rows(), batch_), ProgressKind::kAuto,
                   t_.state.epoch + 1) {}
 
@@ -254,7 +280,8 @@ class EpochLoop {
     result_.step_seconds += epoch.seconds;
     append_metrics(run_files(t_.run).metrics, metrics_line(t_.state, epoch, result_.held_out));
     if (t_.state.epoch % t_.config.save_every == 0 || t_.state.epoch == schedule_.epochs()) {
-      save_checkpoint(run_files(t_.run).checkpoint, t_.config, t_.data.train.shape, t_.vae, t_.state);
+      save_checkpoint(run_files(t_.run).checkpoint, t_.config, t_.data.train.shape, t_.vae,
+                      host_state(t_.exec, t_.vae, t_.state));
     }
     show(epoch);
   }
@@ -272,20 +299,21 @@ class EpochLoop {
          .clamped = epoch.clamped});
   }
 
-  Training& t_;
+  Training<Exec>& t_;
   NamedPart held_out_;
   LrSchedule schedule_;
-  ResidentData<CpuExec> train_;
+  ResidentData<Exec> train_;
   std::int64_t batch_;
-  TrainingStep<CpuExec> step_;
+  TrainingStep<Exec> step_;
   Progress progress_;
   TrainResult result_;
 };
 
 /// The remaining epochs; a run that diverges says what is left of it.
-TrainResult run_epochs(Training& t) {
+template <class Exec>
+TrainResult run_epochs(Training<Exec>& t) {
   try {
-    return EpochLoop(t)();
+    return EpochLoop<Exec>(t)();
   } catch (const Diverged& error) {
     const std::filesystem::path checkpoint = run_files(t.run).checkpoint;
     const bool saved = std::filesystem::exists(checkpoint);
@@ -296,16 +324,18 @@ TrainResult run_epochs(Training& t) {
   }
 }
 
-void log_beginning(const Training& t, const NamedPart& held_out) {
+template <class Exec>
+void log_beginning(const Training<Exec>& t, const NamedPart& held_out) {
   if (held_out.name == "train")
     spdlog::warn("nothing is held out (--valid-fraction 0): the ELBO is that of the training rows");
-  spdlog::info("{}: {} train rows and {} {} rows of {} columns; {} parameters; cpu, {} threads",
-               t.config.data, t.data.train.rows, held_out.part->rows, held_out.name, t.data.train.cols,
-               t.vae.table().parameters(), t.exec.threads());
+  spdlog::info("{}: {} train rows and {} {} rows of {} columns; {} parameters; {}", t.config.data,
+               t.data.train.rows, held_out.part->rows, held_out.name, t.data.train.cols,
+               t.vae.table().parameters(), describe_device(t.exec));
 }
 
-nlohmann::ordered_json result_json(const Training& t, const TrainResult& result, const std::string& split,
-                                   double seconds) {
+template <class Exec>
+nlohmann::ordered_json result_json(const Training<Exec>& t, const TrainResult& result,
+                                   const std::string& split, double seconds) {
   const Evaluation& e = result.held_out;
   const double rate = static_cast<double>(result.samples) / result.step_seconds;
   return {{"elbo", json_number(e.elbo.mean)},
@@ -316,21 +346,22 @@ nlohmann::ordered_json result_json(const Training& t, const TrainResult& result,
           {"epochs", t.state.epoch},
           {"samples_per_second", result.samples > 0 ? json_number(rate) : nullptr},
           {"seconds", seconds},
-          {"device", fmt::format("cpu ({} threads)", t.exec.threads())},
+          {"device", describe_device(t.exec)},
           {"parameters", t.vae.table().parameters()},
           {"run", t.run.string()}};
 }
 
-void run_train(const CLI::App& command, TrainFlags& flags) {
-  const auto start = std::chrono::steady_clock::now();
-  if (!flags.resume.empty()) check_resume_flags(command, flags);
-  Training training = flags.resume.empty() ? start_new(flags) : go_on(command, flags);
+/// Trains on `exec` and reports.
+template <class Exec>
+void train_on(const Exec& exec, PreparedRun prepared, const TrainFlags& flags, Clock::time_point start) {
+  Training<Exec> training(exec, std::move(prepared));
+  open_folder(flags, training.config, training.state.epoch);
   const NamedPart held_out = held_out_part(training.data);
   log_beginning(training, held_out);
   const bool pictures = wants_pictures(held_out.part->shape);
   const TrainResult result = run_epochs(training);
   if (pictures) try_pictures(training);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const std::optional<ExactGap> exact = exact_gap(*held_out.part, result.held_out);
   if (!flags.json) {
     fmt::print("{}run in {}\n", describe(result.held_out, held_out.name, exact), training.run.string());
@@ -339,6 +370,14 @@ void run_train(const CLI::App& command, TrainFlags& flags) {
   nlohmann::ordered_json json = result_json(training, result, held_out.name, seconds);
   add_exact(json, exact);
   print_json(json);
+}
+
+void run_train(const CLI::App& command, TrainFlags& flags) {
+  const auto start = Clock::now();
+  if (!flags.resume.empty()) check_resume_flags(command, flags);
+  PreparedRun prepared = flags.resume.empty() ? start_new(flags) : go_on(command, flags);
+  const DeviceRequest request{prepared.config.device, prepared.config.threads};
+  with_device(request, [&](const auto& exec) { train_on(exec, std::move(prepared), flags, start); });
 }
 
 }  // namespace

@@ -7,8 +7,39 @@
 
 namespace felbo {
 
+/// A copy of the part in the Exec's memory. Throws as Buffer does if there is too little of that.
 template <class Exec>
-class ResidentData;
+class ResidentData {
+ public:
+  ResidentData(const Exec& exec, const DataPart& part)
+      : rows_(part.rows),
+        cols_(part.cols),
+        bytes_(exec, static_cast<std::int64_t>(part.bytes.size())),
+        floats_(exec, static_cast<std::int64_t>(part.floats.size())) {
+    upload(exec, part.bytes, bytes_.view());
+    upload(exec, part.floats, floats_.view());
+  }
+
+  std::int64_t rows() const { return rows_; }
+  std::int64_t cols() const { return cols_; }
+
+  /// x (B, X) = the given rows, bytes divided by 255, binarised as asked.
+  void gather_rows(const Exec& exec, View<const std::uint32_t, 1> rows, Binarize binarize,
+                   const NoiseStream& noise, View<float, 2> x) const {
+    if (bytes_.size() > 0) {
+      const View<const std::uint8_t, 2> data = bytes_.matrix(rows_, cols_);
+      gather(exec, GatherArgs<std::uint8_t>{data, rows, 255.0f, binarize, noise, x});
+    } else {
+      const View<const float, 2> data = floats_.matrix(rows_, cols_);
+      gather(exec, GatherArgs<float>{data, rows, 1.0f, binarize, noise, x});
+    }
+  }
+
+ private:
+  std::int64_t rows_, cols_;
+  Buffer<Exec, std::uint8_t> bytes_;  // (N, X), or
+  Buffer<Exec, float> floats_;        // (N, X)
+};
 
 /// On the CPU the part stays where it is; it must outlive this object.
 template <>

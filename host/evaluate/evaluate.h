@@ -95,10 +95,12 @@ class Evaluator {
  private:
   /// q(z|x) of data first ... first + B - 1; no samples seen yet.
   void encode(std::int64_t first, std::int64_t B) {
-    std::iota(datum_.host().begin(), datum_.host().end(), static_cast<std::uint32_t>(first));
-    std::ranges::fill(largest_.host(), -std::numeric_limits<double>::infinity());
-    std::ranges::fill(sum_.host(), 0.0);
-    sum_log_px_given_z_.assign(static_cast<std::size_t>(B), 0.0);
+    std::vector<std::uint32_t> datum(static_cast<std::size_t>(B));
+    std::iota(datum.begin(), datum.end(), static_cast<std::uint32_t>(first));
+    upload(exec_, datum, datum_.view());
+    upload(exec_, std::vector(datum.size(), -std::numeric_limits<double>::infinity()), largest_.view());
+    zero(exec_, sum_.view());
+    sum_log_px_given_z_.assign(datum.size(), 0.0);
     const NoiseStream noise{options_.seed, 0, Purpose::kHeldOutBinarize};
     data_.gather_rows(exec_, datum_.vector(B), options_.binarize, noise, x(B));
     forward(exec_, vae_.encoder(), parameters_, vae_.table(), x(B), work_.encoder);
@@ -142,33 +144,39 @@ class Evaluator {
                                 .samples = static_cast<int>(S),
                                 .max = largest_.vector(B),
                                 .sum = sum_.vector(B)});
-    const View<const std::int32_t, 1> clamped = work_.clamped_likelihood.vector(B * S);
-    for (std::int64_t r = 0; r < B * S; ++r) {
-      sum_log_px_given_z_[static_cast<std::size_t>(r / S)] += static_cast<double>(log_px_given_z(r));
-      if (!own_counted_) result_.clamped += clamped(r);
+    const std::vector<float> of_row = to_host(exec_, log_px_given_z);
+    for (std::size_t r = 0; r < of_row.size(); ++r) {
+      sum_log_px_given_z_[r / static_cast<std::size_t>(S)] += static_cast<double>(of_row[r]);
     }
+    if (!own_counted_) result_.clamped += sum_of(work_.clamped_likelihood.vector(B * S));
     // Parameters of the family's own are the same in every tile: they count once.
     own_counted_ = !vae_.own(parameters_).empty();
   }
 
   /// Takes in B data whose samples are complete.
   void add_data(std::int64_t B) {
-    for (std::int64_t b = 0; b < B; ++b) {
-      const auto at = static_cast<std::size_t>(b);
-      const double log_px_given_z = sum_log_px_given_z_[at] / static_cast<double>(options_.samples);
-      const double kl = static_cast<double>(work_.kl.host()[at]);
+    const std::vector<float> kls = to_host(exec_, work_.kl.vector(B));
+    const std::vector<double> largest = to_host(exec_, largest_.vector(B));
+    const std::vector<double> sum = to_host(exec_, sum_.vector(B));
+    for (std::size_t b = 0; b < kls.size(); ++b) {
+      const double log_px_given_z = sum_log_px_given_z_[b] / static_cast<double>(options_.samples);
+      const double kl = static_cast<double>(kls[b]);
       log_px_given_z_of_datum_.push_back(log_px_given_z);
       kl_of_datum_.push_back(kl);
       result_.elbo_of_datum.push_back(log_px_given_z - kl);
-      result_.log_px_of_datum.push_back(
-          log_mean_exp_value(largest_.host()[at], sum_.host()[at], options_.samples));
-      result_.clamped += work_.clamped_posterior.host()[at];
+      result_.log_px_of_datum.push_back(log_mean_exp_value(largest[b], sum[b], options_.samples));
     }
+    result_.clamped += sum_of(work_.clamped_posterior.vector(B));
+  }
+
+  std::int64_t sum_of(View<const std::int32_t, 1> counts) const {
+    const std::vector<std::int32_t> values = to_host(exec_, counts);
+    return std::accumulate(values.begin(), values.end(), std::int64_t{0});
   }
 
   View<float, 2> x(std::int64_t B) const { return work_.x.matrix(B, data_.cols()); }
 
-  Exec exec_;
+  const Exec& exec_;
   const Vae& vae_;
   View<const float, 1> parameters_;
   const ResidentData<Exec>& data_;

@@ -168,8 +168,8 @@ class LinearModel {
   }
 
   Evaluation run(std::int64_t samples, int threads = 2, std::uint64_t seed = 9) {
-    const CpuExec exec(threads);
-    const ResidentData<CpuExec> data(exec, part);
+    const test::ExecHandle exec = test::open_exec(threads);
+    const ResidentData<test::ExecType> data(exec, part);
     return evaluate(exec, vae, View<const float, 1>(view()), data, {.samples = samples, .seed = seed});
   }
   /// Only the first rows.
@@ -179,7 +179,7 @@ class LinearModel {
   }
 
   Vae vae;
-  std::vector<float> flat;
+  test::Array<float> flat;
   DataPart part;
 
  private:

@@ -51,12 +51,12 @@ struct Model {
     return reference::affine<double>(x, tensor(name + ".0.weight"), tensor(name + ".0.bias"), rows, in, out);
   }
   Encoded encoded(std::int64_t count, Binarize binarize = Binarize::kNone, int threads = 2) const {
-    const CpuExec exec(threads);
-    return encode(exec, vae, view(), ResidentData<CpuExec>(exec, part), count, binarize, 77, true);
+    const test::ExecHandle exec = test::open_exec(threads);
+    return encode(exec, vae, view(), ResidentData<test::ExecType>(exec, part), count, binarize, 77, true);
   }
 
   Vae vae;
-  std::vector<float> flat;
+  test::Array<float> flat;
   DataPart part;
 };
 
@@ -89,7 +89,7 @@ TEST(Decode, GivesTheMeanOfEveryRow) {
           magnitude.push_back(output.magnitude[at]);
         }
       }
-      const std::vector<float> got = decode(CpuExec(2), model.vae, model.view(), matrix(z, Z));
+      const std::vector<float> got = decode(test::open_exec(2), model.vae, model.view(), z);
       Parity parity;
       parity.compare(variance, matrix(got, X), want, tolerance_of(magnitude));
       FELBO_EXPECT_PARITY(parity);
@@ -99,11 +99,11 @@ TEST(Decode, GivesTheMeanOfEveryRow) {
 
 TEST(DrawPrior, EachDrawIsAFunctionOfSeedAndIndex) {
   const Model model;
-  const std::vector<float> many = draw_prior(CpuExec(3), model.vae, 300, 5);
-  const std::vector<float> few = draw_prior(CpuExec(1), model.vae, 7, 5);
+  const std::vector<float> many = draw_prior(test::open_exec(3), model.vae, 300, 5);
+  const std::vector<float> few = draw_prior(test::open_exec(1), model.vae, 7, 5);
   ASSERT_EQ(many.size(), 300u * Z);
   EXPECT_TRUE(std::equal(few.begin(), few.end(), many.begin()));
-  EXPECT_NE(few, draw_prior(CpuExec(1), model.vae, 7, 6));
+  EXPECT_NE(few, draw_prior(test::open_exec(1), model.vae, 7, 6));
   Parity parity;
   for (std::uint32_t i = 0; i < 300; ++i) {
     for (std::uint32_t d = 0; d < Z; ++d) {
@@ -162,9 +162,9 @@ TEST(Encode, SeesTheHeldOutBinarisation) {
 
 TEST(Encode, XIsKeptOnlyWhenAskedFor) {
   const Model model;
-  const CpuExec exec(1);
-  const Encoded encoded = encode(exec, model.vae, model.view(), ResidentData<CpuExec>(exec, model.part), 3,
-                                 Binarize::kNone, 1, false);
+  const test::ExecHandle exec = test::open_exec(1);
+  const ResidentData<test::ExecType> data(exec, model.part);
+  const Encoded encoded = encode(exec, model.vae, model.view(), data, 3, Binarize::kNone, 1, false);
   EXPECT_TRUE(encoded.x.empty());
   EXPECT_EQ(encoded.mu.size(), 3u * Z);
 }
@@ -189,7 +189,7 @@ TEST(Encode, RefusesCountsAndDataThatDoNotFit) {
 TEST(DrawPosterior, IsTheReparameterisedSample) {
   const Model model;
   const Encoded encoded = model.encoded(300);
-  const std::vector<float> z = draw_posterior(CpuExec(2), model.vae, encoded, 8);
+  const std::vector<float> z = draw_posterior(test::open_exec(2), model.vae, encoded, 8);
   ASSERT_EQ(z.size(), encoded.mu.size());
   Parity parity;
   for (std::uint32_t i = 0; i < 300; ++i) {
@@ -211,25 +211,29 @@ TEST(DrawPosterior, IsTheReparameterisedSample) {
 TEST(DrawPosterior, IsBitForBitTheFirstSampleOfAnEvaluation) {
   const Model model;
   const Encoded encoded = model.encoded(300);
-  const std::vector<float> z = draw_posterior(CpuExec(2), model.vae, encoded, 8);
+  const std::vector<float> z = draw_posterior(test::open_exec(2), model.vae, encoded, 8);
   constexpr int kSamples = 3, kStep = 37;
   for (std::int64_t first = 0; first < 300; first += kStep) {
     const std::int64_t B = std::min<std::int64_t>(kStep, 300 - first);
-    std::vector<std::uint32_t> datum;
+    test::Array<std::uint32_t> datum;
     for (std::int64_t b = 0; b < B; ++b) datum.push_back(static_cast<std::uint32_t>(first + b));
-    std::vector<float> drawn(static_cast<std::size_t>(B * kSamples * Z)), kl(kStep);
-    std::vector<std::int32_t> clamped(kStep);
-    reparameterize(CpuExec(1), {.mu = {encoded.mu.data() + first * Z, B, Z},
-                                .log_var = {encoded.log_var.data() + first * Z, B, Z},
-                                .clamp = kClamp,
-                                .noise = {8, 0, Purpose::kHeldOutLatent},
-                                .datum = {datum.data(), B},
-                                .samples = kSamples,
-                                .z = {drawn.data(), B * kSamples, Z},
-                                .kl = {kl.data(), B},
-                                .clamped = {clamped.data(), B},
-                                .log_pz = {},
-                                .log_qz_given_x = {}});
+    const auto part = [&](const std::vector<float>& whole) {
+      return test::Array<float>(whole.begin() + first * Z, whole.begin() + (first + B) * Z);
+    };
+    const test::Array<float> mu = part(encoded.mu), log_var = part(encoded.log_var);
+    test::Array<float> drawn(static_cast<std::size_t>(B * kSamples * Z)), kl(kStep);
+    test::Array<std::int32_t> clamped(kStep);
+    reparameterize(test::exec(1), {.mu = {mu.data(), B, Z},
+                                   .log_var = {log_var.data(), B, Z},
+                                   .clamp = kClamp,
+                                   .noise = {8, 0, Purpose::kHeldOutLatent},
+                                   .datum = {datum.data(), B},
+                                   .samples = kSamples,
+                                   .z = {drawn.data(), B * kSamples, Z},
+                                   .kl = {kl.data(), B},
+                                   .clamped = {clamped.data(), B},
+                                   .log_pz = {},
+                                   .log_qz_given_x = {}});
     for (std::int64_t b = 0; b < B; ++b) {
       for (std::int64_t d = 0; d < Z; ++d) {
         ASSERT_EQ(std::bit_cast<std::uint32_t>(z[static_cast<std::size_t>((first + b) * Z + d)]),

@@ -1,11 +1,14 @@
 // Memory owned by an Exec.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <new>
 #include <span>
+#include <type_traits>
+#include <vector>
 
 #include "host/exec/cpu_exec.h"
 #include "kernels/common/view.h"
@@ -41,5 +44,28 @@ class Buffer<CpuExec, T> {
   std::unique_ptr<T, Free> data_;
   std::int64_t size_ = 0;
 };
+
+/// Copies elements of the host to the front of an Exec's memory, or back; done when it returns. `to` has
+/// room.
+template <class T>
+void upload(const CpuExec&, std::type_identity_t<std::span<const T>> from, View<T, 1> to) {
+  std::ranges::copy(from, to.data);
+}
+template <class T>
+void download(const CpuExec&, View<T, 1> from, std::type_identity_t<std::span<std::remove_const_t<T>>> to) {
+  std::copy_n(from.data, to.size(), to.data());
+}
+/// The elements of an Exec's memory on the host.
+template <class Exec, class T>
+std::vector<std::remove_const_t<T>> to_host(const Exec& exec, View<T, 1> from) {
+  std::vector<std::remove_const_t<T>> to(static_cast<std::size_t>(from.size));
+  download(exec, from, to);
+  return to;
+}
+/// Enqueues zeros.
+template <class T>
+void zero(const CpuExec&, View<T, 1> memory) {
+  std::fill_n(memory.data, memory.size, T());
+}
 
 }  // namespace felbo

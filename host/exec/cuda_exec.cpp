@@ -11,7 +11,6 @@
 namespace felbo {
 namespace {
 
-constexpr int kOldestMajor = 8;  // the architectures that the kernels are compiled for
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
 /// Said where nothing may be thrown.
@@ -55,11 +54,11 @@ CudaDevice usable_device(int index) {
   FELBO_CHECK(index >= 0 && index < count,
               "CUDA device {} does not exist: this machine has {}, counted from 0", index, count);
   CudaDevice device = describe(index);
-  if (device.major < kOldestMajor) {
+  if (device.major < kOldestCudaMajor) {
     throw std::runtime_error(fmt::format(
         "CUDA device {} ({}) is too old: it has compute capability {}.{}, felbo needs {}.0 or later; choose "
         "another device or use --device cpu",
-        index, device.name, device.major, device.minor, kOldestMajor));
+        index, device.name, device.major, device.minor, kOldestCudaMajor));
   }
   return device;
 }
@@ -164,6 +163,30 @@ void CudaExec::copy_to_host(void* to, const void* from, std::int64_t bytes) cons
 }
 void CudaExec::zero(void* memory, std::int64_t bytes) const {
   if (bytes > 0) FELBO_CUDA_CHECK(cudaMemsetAsync(memory, 0, static_cast<std::size_t>(bytes), stream_));
+}
+
+void Replay<CudaExec>::record(const CudaExec& exec, const std::function<void()>& enqueue) {
+  FELBO_CUDA_CHECK(cudaStreamBeginCapture(exec.stream(), cudaStreamCaptureModeThreadLocal));
+  cudaGraph_t graph = nullptr;
+  try {
+    enqueue();
+  } catch (...) {
+    cudaStreamEndCapture(exec.stream(), &graph);  // what was thrown says why
+    if (graph != nullptr) log_failure(cudaGraphDestroy(graph), "cudaGraphDestroy");
+    throw;
+  }
+  FELBO_CUDA_CHECK(cudaStreamEndCapture(exec.stream(), &graph));
+  const cudaError_t error = cudaGraphInstantiate(&graph_, graph, 0);
+  log_failure(cudaGraphDestroy(graph), "cudaGraphDestroy");
+  FELBO_CUDA_CHECK(error);
+}
+
+void Replay<CudaExec>::launch(const CudaExec& exec) const {
+  FELBO_CUDA_CHECK(cudaGraphLaunch(graph_, exec.stream()));
+}
+
+void Replay<CudaExec>::close() noexcept {
+  if (graph_ != nullptr) log_failure(cudaGraphExecDestroy(graph_), "cudaGraphExecDestroy");
 }
 
 }  // namespace felbo

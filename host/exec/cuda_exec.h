@@ -3,18 +3,26 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "host/exec/buffer.h"
 #include "host/exec/exec.h"
+#include "host/exec/replay.h"
 #include "kernels/common/view.h"
 
-struct CUstream_st;  // cudaStream_t points to it
+struct CUstream_st;     // cudaStream_t points to it
+struct CUgraphExec_st;  // cudaGraphExec_t points to it
 
 namespace felbo {
+
+/// The oldest compute capability that kernels are compiled for is this one, 0.
+inline constexpr int kOldestCudaMajor = 8;
 
 /// A GPU of this machine.
 struct CudaDevice {
@@ -99,16 +107,54 @@ class Buffer<CudaExec, T> {
   std::int64_t size_ = 0;
 };
 
-/// Copies host elements to the device, or back, and waits until they have arrived.
 template <class T>
-void upload(const CudaExec& exec, std::span<const T> from, View<T, 1> to) {
+void upload(const CudaExec& exec, std::type_identity_t<std::span<const T>> from, View<T, 1> to) {
   exec.copy_to_device(to.data, from.data(), static_cast<std::int64_t>(from.size_bytes()));
   exec.synchronize();
 }
 template <class T>
-void download(const CudaExec& exec, View<const T, 1> from, std::span<T> to) {
+void download(const CudaExec& exec, View<T, 1> from,
+              std::type_identity_t<std::span<std::remove_const_t<T>>> to) {
   exec.copy_to_host(to.data(), from.data, static_cast<std::int64_t>(to.size_bytes()));
   exec.synchronize();
 }
+template <class T>
+void zero(const CudaExec& exec, View<T, 1> memory) {
+  exec.zero(memory.data, memory.size * static_cast<std::int64_t>(sizeof(T)));
+}
+
+/// The first run is plain: libraries load code and choose algorithms then. The second is recorded into a CUDA
+/// graph, which that run and all later ones launch. Move-only.
+template <>
+class Replay<CudaExec> {
+ public:
+  Replay() = default;
+  ~Replay() { close(); }
+  Replay(Replay&& other) noexcept : ran_(other.ran_), graph_(std::exchange(other.graph_, nullptr)) {}
+  Replay& operator=(Replay&& other) noexcept {
+    std::swap(ran_, other.ran_);
+    std::swap(graph_, other.graph_);
+    return *this;
+  }
+
+  /// Throws std::runtime_error if what was enqueued cannot be recorded (an allocation, a synchronisation).
+  void operator()(const CudaExec& exec, const std::function<void()>& enqueue) {
+    if (!ran_) {
+      enqueue();
+      ran_ = true;
+      return;
+    }
+    if (graph_ == nullptr) record(exec, enqueue);
+    launch(exec);
+  }
+
+ private:
+  void record(const CudaExec& exec, const std::function<void()>& enqueue);
+  void launch(const CudaExec& exec) const;
+  void close() noexcept;
+
+  bool ran_ = false;
+  CUgraphExec_st* graph_ = nullptr;
+};
 
 }  // namespace felbo

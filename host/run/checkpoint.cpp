@@ -63,7 +63,7 @@ void save_checkpoint(const std::filesystem::path& path, const RunConfig& config,
                      {"config", to_toml(config)}});
 }
 
-LoadedRun load_run(const CpuExec& exec, const std::filesystem::path& run) {
+LoadedRun load_run(const std::filesystem::path& run) {
   const std::filesystem::path path = run_files(run).checkpoint;
   FELBO_CHECK(
       std::filesystem::exists(path) || !std::filesystem::exists(run_files(run).config),
@@ -87,7 +87,7 @@ LoadedRun load_run(const CpuExec& exec, const std::filesystem::path& run) {
   validate(config, dimensions);
   Vae vae(vae_config(config, dimensions));
   check_tensors(file, vae);
-  ModelState<CpuExec> state(exec, vae);
+  ModelState<CpuExec> state(CpuExec(1), vae);
   for_each_buffer(state, [&](const std::string& prefix, const Buffer<CpuExec, float>& buffer) {
     for (const ParameterEntry& entry : vae.table().entries()) {
       std::ranges::copy(file.tensor(prefix + entry.name, entry.shape), buffer.data() + entry.offset);

@@ -16,7 +16,7 @@ namespace felbo {
 void save_checkpoint(const std::filesystem::path& path, const RunConfig& config, ImageShape shape,
                      const Vae& vae, const ModelState<CpuExec>& state);
 
-/// A trained model, ready to use.
+/// A trained model, in host memory.
 struct LoadedRun {
   RunConfig config;
   ImageShape shape;
@@ -26,6 +26,6 @@ struct LoadedRun {
 
 /// Reads RUN/checkpoint.safetensors. Throws std::invalid_argument, naming what is wrong, if the folder holds
 /// no run, or the file is corrupt, of another format or does not fit its own configuration.
-LoadedRun load_run(const CpuExec& exec, const std::filesystem::path& run);
+LoadedRun load_run(const std::filesystem::path& run);
 
 }  // namespace felbo

@@ -78,7 +78,7 @@ TEST(Checkpoint, KeepsEveryBit) {
     const Trained model(config);
     model.save(run.path());
     EXPECT_EQ(run.names(), std::vector<std::string>{"checkpoint.safetensors"});
-    const LoadedRun loaded = load_run(kExec, run.path());
+    const LoadedRun loaded = load_run(run.path());
     EXPECT_TRUE(same_bits(loaded.state.parameters, model.state.parameters));
     EXPECT_TRUE(same_bits(loaded.state.m, model.state.m));
     EXPECT_TRUE(same_bits(loaded.state.v, model.state.v));
@@ -97,7 +97,7 @@ TEST(Checkpoint, SavingWhatWasLoadedGivesTheSameFile) {
   const TempFolder run, again;
   const Trained model;
   model.save(run.path());
-  const LoadedRun loaded = load_run(kExec, run.path());
+  const LoadedRun loaded = load_run(run.path());
   save_checkpoint(run_files(again.path()).checkpoint, loaded.config, loaded.shape, loaded.vae, loaded.state);
   EXPECT_EQ(read_bytes(run_files(run.path()).checkpoint), read_bytes(run_files(again.path()).checkpoint));
 }
@@ -175,13 +175,13 @@ TEST(Checkpoint, WhatDoesNotFitItselfIsRefused) {
     const TempFolder run;
     Trained().save(run.path());
     rewrite(run.path(), bad.changes);
-    EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { load_run(kExec, run.path()); }), bad.message));
+    EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { load_run(run.path()); }), bad.message));
   }
   // Rewritten with nothing changed it loads: each refusal above is for its own reason.
   const TempFolder run;
   Trained().save(run.path());
   rewrite(run.path(), {});
-  EXPECT_NO_THROW(load_run(kExec, run.path()));
+  EXPECT_NO_THROW(load_run(run.path()));
 }
 
 TEST(Checkpoint, AMissingMomentIsNamed) {
@@ -189,7 +189,7 @@ TEST(Checkpoint, AMissingMomentIsNamed) {
     const TempFolder run;
     Trained().save(run.path());
     rewrite(run.path(), {}, name);
-    EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { load_run(kExec, run.path()); }),
+    EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { load_run(run.path()); }),
                     std::string("there is no tensor '") + name + "'"));
   }
 }
@@ -201,26 +201,24 @@ TEST(Checkpoint, ADamagedFileIsRefused) {
   const std::string good = read_bytes(path);
   for (const std::size_t cut : {std::size_t{0}, std::size_t{7}, std::size_t{100}, good.size() - 1}) {
     write_bytes(path, good.substr(0, cut));
-    EXPECT_THROW(load_run(kExec, run.path()), std::invalid_argument) << cut;
+    EXPECT_THROW(load_run(run.path()), std::invalid_argument) << cut;
   }
   for (const std::size_t at : {std::size_t{40}, good.size() / 2, good.size() - 3}) {
     std::string bad = good;
     bad[at] ^= 4;
     write_bytes(path, bad);
-    EXPECT_THROW(load_run(kExec, run.path()), std::invalid_argument) << at;
+    EXPECT_THROW(load_run(run.path()), std::invalid_argument) << at;
   }
   write_bytes(path, good);
-  EXPECT_NO_THROW(load_run(kExec, run.path()));
+  EXPECT_NO_THROW(load_run(run.path()));
 }
 
 TEST(Checkpoint, AFolderWithoutOneIsNoRun) {
   const TempFolder folder;
-  EXPECT_TRUE(
-      has(message_of<std::invalid_argument>([&] { load_run(kExec, folder / "absent"); }), "holds no run"));
-  EXPECT_TRUE(
-      has(message_of<std::invalid_argument>([&] { load_run(kExec, folder.path()); }), "holds no run"));
+  EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { load_run(folder / "absent"); }), "holds no run"));
+  EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { load_run(folder.path()); }), "holds no run"));
   write_bytes(folder / "config.toml", "");
-  EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { load_run(kExec, folder.path()); }),
+  EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { load_run(folder.path()); }),
                   "stopped before its first checkpoint"));
 }
 

@@ -2,6 +2,8 @@
 // exactly this.
 #pragma once
 
+#include <utility>
+
 #include "host/exec/buffer.h"
 #include "host/model/vae.h"
 
@@ -18,5 +20,33 @@ struct ModelState {
   std::int64_t step = 0;           // optimiser steps taken
   int epoch = 0;                   // epochs finished
 };
+
+/// The state in an Exec's memory, from host memory, where checkpoints are read into.
+inline ModelState<CpuExec> state_on(const CpuExec&, const Vae&, ModelState<CpuExec> host) { return host; }
+template <class Exec>
+ModelState<Exec> state_on(const Exec& exec, const Vae& vae, const ModelState<CpuExec>& host) {
+  ModelState<Exec> state(exec, vae);
+  upload(exec, host.parameters.host(), state.parameters.view());
+  upload(exec, host.m.host(), state.m.view());
+  upload(exec, host.v.host(), state.v.view());
+  state.step = host.step;
+  state.epoch = host.epoch;
+  return state;
+}
+
+/// The state in host memory, where checkpoints are written from.
+inline const ModelState<CpuExec>& host_state(const CpuExec&, const Vae&, const ModelState<CpuExec>& state) {
+  return state;
+}
+template <class Exec>
+ModelState<CpuExec> host_state(const Exec& exec, const Vae& vae, const ModelState<Exec>& state) {
+  ModelState<CpuExec> host(CpuExec(1), vae);
+  download(exec, state.parameters.view(), host.parameters.host());
+  download(exec, state.m.view(), host.m.host());
+  download(exec, state.v.view(), host.v.host());
+  host.step = state.step;
+  host.epoch = state.epoch;
+  return host;
+}
 
 }  // namespace felbo

@@ -7,6 +7,7 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "host/report/progress.h"
 #include "host/train/lr_schedule.h"
@@ -41,22 +42,22 @@ inline std::int64_t steps_per_epoch(std::int64_t rows, std::int64_t batch) {
 }
 
 /// Runs epoch state.epoch + 1: every datum once, in the order of (seed, epoch). Throws Diverged if
-/// the epoch's ELBO is not finite; `state` is then of no more use.
+/// the epoch's ELBO is not finite; `state`, which is the step's, is then of no more use.
 template <class Exec>
 EpochTraining train_epoch(TrainingStep<Exec>& step, ModelState<Exec>& state, std::int64_t rows,
                           std::int64_t batch, std::uint64_t seed, const LrSchedule& schedule,
                           Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
   const std::int64_t steps = steps_per_epoch(rows, batch);
-  const std::vector<std::uint32_t> order = epoch_order(seed, static_cast<std::uint32_t>(state.epoch), rows);
-  const View<const std::uint32_t, 1> visits{order.data(), rows};
-  EpochTraining result;
-  for (std::int64_t first = 0; first < rows; first += batch) {
-    const std::int64_t count = std::min(batch, rows - first);
-    result.lr = schedule.rate(state.step, steps);
-    step(state, visits.slice(first, count), static_cast<float>(result.lr));
+  std::vector<double> rates;
+  for (std::int64_t i = 0; i < steps; ++i) rates.push_back(schedule.rate(state.step + i, steps));
+  step.begin(epoch_order(seed, static_cast<std::uint32_t>(state.epoch), rows), rates);
+  for (std::int64_t i = 0; i < steps; ++i) {
+    const std::int64_t count = step();
     progress.step(count, [&] { return mean_terms(step.totals()); });
   }
+  EpochTraining result;
+  result.lr = rates.back();
   ++state.epoch;
   const TrainingTotals totals = step.take_totals();
   result.terms = mean_terms(totals);

@@ -1,18 +1,24 @@
-// One optimiser step, from the data to the new parameters: the way of the data, top to bottom.
+// One optimiser step, from the data to the new parameters.
 #pragma once
 
+#include <map>
+#include <span>
+#include <vector>
+
 #include "host/data/resident_data.h"
+#include "host/exec/replay.h"
 #include "host/model/vae.h"
 #include "host/train/model_state.h"
 #include "kernels/adam/adam.h"
 #include "kernels/counts/counts.h"
+#include "kernels/minibatch/minibatch.h"
 #include "kernels/objective/objective.h"
 #include "kernels/reparameterize/reparameterize.h"
 
 namespace felbo {
 
 struct TrainingStepOptions {
-  std::int64_t max_batch = 128;  // B of a full batch
+  std::int64_t max_batch = 128;  // data a step
   int samples = 1;               // S, samples of z a datum
   float beta = 1.0f;             // weight of the KL in the loss
   Binarize binarize = Binarize::kNone;
@@ -31,17 +37,25 @@ struct TrainingTotals {
   std::int64_t clamped = 0;  // log-variances that the clamp held
 };
 
-/// Minimises the mean over the batch of beta KL - (1/S) sum_s log p(x|z_s). Allocates once; a call only runs
-/// ops. Throws std::invalid_argument if the data do not fit the model or a batch is empty or too large.
+/// Minimises the mean over the batch of beta KL - (1/S) sum_s log p(x|z_s). Allocates once; a step only runs
+/// ops, the same ones for every batch of a size, so that a GPU replays them. `exec`, `vae`, `data` and
+/// `state` must outlive this object.
 template <class Exec>
 class TrainingStep {
  public:
-  TrainingStep(const Exec& exec, const Vae& vae, const ResidentData<Exec>& data,
+  /// Throws std::invalid_argument if the data do not fit the model.
+  TrainingStep(const Exec& exec, const Vae& vae, const ResidentData<Exec>& data, ModelState<Exec>& state,
                const TrainingStepOptions& options)
       : exec_(exec),
         vae_(vae),
         data_(data),
+        state_(state),
         options_(options),
+        order_(exec, data.rows()),
+        plan_(exec, data.rows()),
+        position_(exec, 1),
+        rows_(exec, options.max_batch),
+        now_(exec, 1),
         gradient_(exec, vae.table().size()),
         work_(exec, vae, options.max_batch, options.samples, true),
         totals_(exec, 3),
@@ -50,58 +64,111 @@ class TrainingStep {
                 data.cols(), vae.config().dimensions);
   }
 
-  /// Takes step number state.step + 1 on the data rows named (at most max_batch of them) at rate `lr`.
-  void operator()(ModelState<Exec>& state, View<const std::uint32_t, 1> rows, float lr) {
-    const std::int64_t B = rows.size, S = options_.samples, Z = vae_.config().latent;
-    FELBO_CHECK(B >= 1 && B <= options_.max_batch, "a batch must have 1 to {} rows, got {}",
-                options_.max_batch, B);
-    const auto step = static_cast<std::uint32_t>(state.step);
-    const NoiseStream binarize_noise{options_.seed, step, Purpose::kBinarize};
-    const NoiseStream latent_noise{options_.seed, step, Purpose::kLatent};
-    const Likelihood& family = vae_.config().likelihood;
-    const LogVarClamp clamp = vae_.config().clamp;
-    const float likelihood_scale = -1.0f / static_cast<float>(B * S);
-    const float kl_scale = options_.beta / static_cast<float>(B);
-    const View<const float, 1> parameters = state.parameters.view();
-    const View<float, 1> gradient = gradient_.view();
+  /// Lays out the coming steps: step i visits order[i * max_batch] and on (the last step may visit fewer than
+  /// max_batch) at learning rate rates[i]. Throws std::invalid_argument if `order` is empty or longer than
+  /// the data, or there is not one rate a step.
+  void begin(std::span<const std::uint32_t> order, std::span<const double> rates) {
+    const auto count = static_cast<std::int64_t>(order.size()), batch = options_.max_batch;
+    const std::int64_t steps = (count + batch - 1) / batch;
+    FELBO_CHECK(count >= 1 && count <= data_.rows(), "{} data are to be visited, there are {}", count,
+                data_.rows());
+    FELBO_CHECK(static_cast<std::int64_t>(rates.size()) == steps, "{} learning rates for {} steps",
+                rates.size(), steps);
+    std::vector<StepPlan> plan;
+    for (std::int64_t i = 0; i < steps; ++i) {
+      const std::int64_t step = state_.step + i, B = std::min(batch, count - i * batch);
+      plan.push_back({static_cast<std::uint32_t>(step), options_.beta / static_cast<float>(B),
+                      adam_step({.lr = static_cast<float>(rates[static_cast<std::size_t>(i)]),
+                                 .beta1 = options_.adam_beta1,
+                                 .beta2 = options_.adam_beta2,
+                                 .epsilon = options_.adam_epsilon},
+                                step + 1)});
+    }
+    upload(exec_, order, order_.view());
+    upload(exec_, plan, plan_.view());
+    zero(exec_, position_.view());
+    left_ = count;
+  }
 
+  /// Takes the next step of those laid out and returns how many data it visits. Throws std::invalid_argument
+  /// if none is left.
+  std::int64_t operator()() {
+    FELBO_CHECK(left_ > 0, "no step is laid out");
+    const std::int64_t B = std::min(options_.max_batch, left_);
+    replays_[B](exec_, [&] { enqueue(B); });
+    left_ -= B;
+    count_ += B;
+    ++state_.step;
+    return B;
+  }
+
+  /// The flat gradient of the last step, (P).
+  View<const float, 1> gradient() const { return gradient_.view(); }
+
+  /// The sums so far, without touching them. Waits for the steps taken.
+  TrainingTotals totals() const {
+    const std::vector<double> sums = to_host(exec_, totals_.view());
+    return {sums[0], sums[1], sums[2], count_, to_host(exec_, clamped_.view())[0]};
+  }
+  /// The sums so far; starts new ones.
+  TrainingTotals take_totals() {
+    const TrainingTotals totals = this->totals();
+    zero(exec_, totals_.view());
+    zero(exec_, clamped_.view());
+    count_ = 0;
+    return totals;
+  }
+
+ private:
+  /// The way of the data, top to bottom.
+  void enqueue(std::int64_t B) {
+    const std::int64_t S = options_.samples, Z = vae_.config().latent;
+    const View<const std::uint32_t, 1> rows = rows_.vector(B);
+    const StepPlan* now = now_.data();
+    const Scalar step = Scalar<std::uint32_t>::read(&now->step);
+    const NoiseStream latent_noise{options_.seed, step, Purpose::kLatent};
+    const View<const float, 1> parameters = state_.parameters.view();
+    const View<float, 1> gradient = gradient_.view();
     const View<float, 2> x = work_.x.matrix(B, data_.cols());
-    const View<float, 2> z = work_.z.matrix(B * S, Z);
-    const View<float, 2> grad_z = work_.grad_z.matrix(B * S, Z);
+    const View<float, 2> z = work_.z.matrix(B * S, Z), grad_z = work_.grad_z.matrix(B * S, Z);
     const View<float, 2> posterior = work_.encoder.result(vae_.encoder(), B);
     const View<float, 2> mu = posterior.col_slice(0, Z), log_var = posterior.col_slice(Z, Z);
     const View<float, 2> grad_posterior = work_.grad_posterior.matrix(B, 2 * Z);
     const View<float, 2> output = work_.decoder.result(vae_.decoder(), B * S);
-    const View<float, 1> log_px_given_z = work_.log_px_given_z.vector(B * S);
-    const View<float, 1> kl = work_.kl.vector(B);
     const View<std::int32_t, 1> clamped_posterior = work_.clamped_posterior.vector(B);
     const View<std::int32_t, 1> clamped_likelihood = work_.clamped_likelihood.vector(B * S);
 
-    data_.gather_rows(exec_, rows, options_.binarize, binarize_noise, x);
+    next_minibatch(exec_, {.order = order_.view(),
+                           .plan = plan_.view(),
+                           .batch = options_.max_batch,
+                           .position = position_.view(),
+                           .rows = rows_.vector(B),
+                           .now = now_.view()});
+    data_.gather_rows(exec_, rows, options_.binarize, {options_.seed, step, Purpose::kBinarize}, x);
 
     forward(exec_, vae_.encoder(), parameters, vae_.table(), x, work_.encoder);
     reparameterize(exec_, {.mu = mu,
                            .log_var = log_var,
-                           .clamp = clamp,
+                           .clamp = vae_.config().clamp,
                            .noise = latent_noise,
                            .datum = rows,
                            .samples = static_cast<int>(S),
                            .z = z,
-                           .kl = kl,
+                           .kl = work_.kl.vector(B),
                            .clamped = clamped_posterior});
     forward(exec_, vae_.decoder(), parameters, vae_.table(), z, work_.decoder);
-    likelihood(exec_, family,
+    likelihood(exec_, vae_.config().likelihood,
                {.x = x,
                 .samples = static_cast<int>(S),
                 .output = output,
                 .own = vae_.own(parameters),
-                .grad_scale = likelihood_scale,
-                .log_px_given_z = log_px_given_z,
+                .grad_scale = -1.0f / static_cast<float>(B * S),
+                .log_px_given_z = work_.log_px_given_z.vector(B * S),
                 .grad_own = vae_.own(gradient),
                 .scratch = work_.scratch.view(),
                 .clamped = clamped_likelihood});
-    elbo(exec_, {.log_px_given_z = log_px_given_z,
-                 .kl = kl,
+    elbo(exec_, {.log_px_given_z = work_.log_px_given_z.vector(B * S),
+                 .kl = work_.kl.vector(B),
                  .samples = static_cast<int>(S),
                  .elbo = work_.elbo.vector(B),
                  .totals = totals_.view()});
@@ -112,55 +179,38 @@ class TrainingStep {
     backward(exec_, vae_.decoder(), parameters, vae_.table(), z, work_.decoder, output, gradient, grad_z);
     reparameterize_backward(exec_, {.mu = mu,
                                     .log_var = log_var,
-                                    .clamp = clamp,
+                                    .clamp = vae_.config().clamp,
                                     .noise = latent_noise,
                                     .datum = rows,
                                     .samples = static_cast<int>(S),
                                     .grad_z = grad_z,
-                                    .kl_scale = kl_scale,
+                                    .kl_scale = Scalar<float>::read(&now->kl_scale),
                                     .grad_mu = grad_posterior.col_slice(0, Z),
                                     .grad_log_var = grad_posterior.col_slice(Z, Z)});
     backward(exec_, vae_.encoder(), parameters, vae_.table(), x, work_.encoder, grad_posterior, gradient, {});
-
-    ++state.step;
-    adam(exec_, {.parameter = state.parameters.view(),
+    adam(exec_, {.parameter = state_.parameters.view(),
                  .gradient = gradient,
-                 .m = state.m.view(),
-                 .v = state.v.view(),
-                 .lr = lr,
-                 .beta1 = options_.adam_beta1,
-                 .beta2 = options_.adam_beta2,
-                 .epsilon = options_.adam_epsilon,
-                 .step = state.step});
-    count_ += B;
+                 .m = state_.m.view(),
+                 .v = state_.v.view(),
+                 .step = Scalar<AdamStep>::read(&now->adam)});
   }
 
-  /// The flat gradient of the last step, (P).
-  View<const float, 1> gradient() const { return gradient_.view(); }
-
-  /// The sums so far, without touching them.
-  TrainingTotals totals() const {
-    const auto sums = totals_.host();
-    return {sums[0], sums[1], sums[2], count_, clamped_.host()[0]};
-  }
-  /// The sums so far; starts new ones.
-  TrainingTotals take_totals() {
-    const TrainingTotals totals = this->totals();
-    std::ranges::fill(totals_.host(), 0.0);
-    clamped_.host()[0] = 0;
-    count_ = 0;
-    return totals;
-  }
-
- private:
-  Exec exec_;
+  const Exec& exec_;
   const Vae& vae_;
   const ResidentData<Exec>& data_;
+  ModelState<Exec>& state_;
   TrainingStepOptions options_;
+  Buffer<Exec, std::uint32_t> order_;  // (N) what the steps laid out visit
+  Buffer<Exec, StepPlan> plan_;        // (N) the steps laid out, at most one a datum
+  Buffer<Exec, std::int64_t> position_;
+  Buffer<Exec, std::uint32_t> rows_;  // (B) of the step under way
+  Buffer<Exec, StepPlan> now_;
   Buffer<Exec, float> gradient_;
   VaeWorkspace<Exec> work_;
   Buffer<Exec, double> totals_;
   Buffer<Exec, std::int64_t> clamped_;
+  std::map<std::int64_t, Replay<Exec>> replays_;  // one a size of batch: full ones, and an epoch's last
+  std::int64_t left_ = 0;                         // data that the steps laid out have still to visit
   std::int64_t count_ = 0;
 };
 

@@ -70,6 +70,18 @@ void fill_parameters(const Vae& vae, View<float, 1> flat) {
   }
 }
 
+void initialise(const test::ExecType& exec, const Vae& vae, ModelState<test::ExecType>& state) {
+  std::vector<float> flat(static_cast<std::size_t>(vae.table().size()));
+  fill_parameters(vae, {flat.data(), vae.table().size()});
+  upload(exec, flat, state.parameters.view());
+}
+
+/// One step on `rows`.
+void take(TrainingStep<test::ExecType>& step, const std::vector<std::uint32_t>& rows) {
+  step.begin(rows, std::vector{1e-3});
+  step();
+}
+
 // --- Bounds of the rounding errors
 //
 // A running error analysis to first order: each function takes bounds of the errors of its inputs and gives
@@ -316,14 +328,12 @@ AdamBound adam_bound(const reference::AdamState<double>& s, double g, double err
   return b;
 }
 
-Values doubles(View<const float, 1> view) { return {view.begin(), view.end()}; }
-
 /// A model in training, judged step by step: each step against the reference on the state it started from.
 class Judge {
  public:
   Judge(const Case& c, int threads)
       : case_(c),
-        exec_(threads),
+        exec_(test::open_exec(threads)),
         part_(data_of(c)),
         data_(exec_, part_),
         vae_(vae_of(c)),
@@ -333,51 +343,76 @@ class Judge {
                  .beta = c.beta,
                  .binarize = c.binarize,
                  .seed = 0x123456789abcdef0u},
-        step_(exec_, vae_, data_, options_) {
-    fill_parameters(vae_, state_.parameters.view());
+        step_(exec_, vae_, data_, state_, options_) {
+    initialise(exec_, vae_, state_);
   }
 
   /// Takes a step on `rows` and compares everything that it gives.
   void step(const std::vector<std::uint32_t>& rows, float lr, Parity& parity) {
-    const reference::StepInput<double> in{&vae_, &part_,      options_,
-                                          rows,  state_.step, doubles(state_.parameters.view())};
-    const reference::StepTrace<double> want = reference::step(in);
-    const StepErrors errors = ErrorAnalysis(in, want)();
-    std::vector<AdamBound> adam;
-    for (std::size_t i = 0; i < in.parameters.size(); ++i) {
-      adam.push_back(adam_bound({state_.parameters.host()[i], state_.m.host()[i], state_.v.host()[i]},
-                                want.gradient[i], kShare * errors.gradient[i], lr, options_,
-                                state_.step + 1));
+    step_.begin(rows, std::vector<double>{lr});
+    judge(rows, lr, parity);
+  }
+  /// The same for each step of an epoch over `order`.
+  void epoch(const std::vector<std::uint32_t>& order, const std::vector<double>& rates, Parity& parity) {
+    step_.begin(order, rates);
+    for (std::size_t i = 0; i < rates.size(); ++i) {
+      const auto first = order.begin() + static_cast<std::int64_t>(i) * kBatch;
+      const auto left = order.end() - first;
+      judge({first, first + std::min(left, kBatch)}, static_cast<float>(rates[i]), parity);
     }
-    step_(state_, {rows.data(), static_cast<std::int64_t>(rows.size())}, lr);
-    compare_gradient(want, errors, parity);
-    worst_gradient_ = std::max(worst_gradient_, parity.worst());
-    compare_state(adam, parity);
-    compare_totals(want, errors, static_cast<std::int64_t>(rows.size()), parity);
   }
 
   /// Largest error of a gradient as a share of its tolerance.
   double worst_gradient() const { return worst_gradient_; }
   /// Changes what the reference believes: for the tests that must go red.
   TrainingStepOptions& options() { return options_; }
-  ModelState<CpuExec>& state() { return state_; }
-  TrainingStep<CpuExec>& training_step() { return step_; }
+  ModelState<test::ExecType>& state() { return state_; }
+  TrainingStep<test::ExecType>& training_step() { return step_; }
+  Values gradient() const { return doubles(step_.gradient()); }
 
  private:
+  Values doubles(View<const float, 1> values) const {
+    const std::vector<float> host = to_host(exec_, values);
+    return {host.begin(), host.end()};
+  }
+
+  /// Takes the step laid out, on `rows`.
+  void judge(const std::vector<std::uint32_t>& rows, float lr, Parity& parity) {
+    const reference::StepInput<double> in{&vae_, &part_,      options_,
+                                          rows,  state_.step, doubles(state_.parameters.view())};
+    const reference::StepTrace<double> want = reference::step(in);
+    const StepErrors errors = ErrorAnalysis(in, want)();
+    const Values m = doubles(state_.m.view()), v = doubles(state_.v.view());
+    std::vector<AdamBound> adam;
+    for (std::size_t i = 0; i < in.parameters.size(); ++i) {
+      adam.push_back(adam_bound({in.parameters[i], m[i], v[i]}, want.gradient[i], kShare * errors.gradient[i],
+                                lr, options_, state_.step + 1));
+    }
+    step_();
+    compare_gradient(want, errors, parity);
+    worst_gradient_ = std::max(worst_gradient_, parity.worst());
+    compare_state(adam, parity);
+    compare_totals(want, errors, static_cast<std::int64_t>(rows.size()), parity);
+  }
+
   void compare_gradient(const reference::StepTrace<double>& want, const StepErrors& errors, Parity& parity) {
+    const std::vector<float> gradient = to_host(exec_, step_.gradient());
+    const View<const float, 1> flat{gradient.data(), vae_.table().size()};
     for (const ParameterEntry& entry : vae_.table().entries()) {
       Values tolerance = reference::tensor_of(errors.gradient, entry);
       for (double& t : tolerance) t = kShare * t + FLT_MIN;
-      parity.compare("gradient of " + entry.name, vector_of(step_.gradient(), entry),
+      parity.compare("gradient of " + entry.name, vector_of(flat, entry),
                      reference::tensor_of(want.gradient, entry), tolerance);
     }
   }
   void compare_state(const std::vector<AdamBound>& adam, Parity& parity) {
+    const Values parameters = doubles(state_.parameters.view());
+    const Values m = doubles(state_.m.view()), v = doubles(state_.v.view());
     for (std::size_t i = 0; i < adam.size(); ++i) {
       const auto at = static_cast<std::int64_t>(i);
-      parity.element("parameter", 0, at, state_.parameters.host()[i], adam[i].want.theta, adam[i].theta);
-      parity.element("m", 0, at, state_.m.host()[i], adam[i].want.m, adam[i].m);
-      parity.element("v", 0, at, state_.v.host()[i], adam[i].want.v, adam[i].v);
+      parity.element("parameter", 0, at, parameters[i], adam[i].want.theta, adam[i].theta);
+      parity.element("m", 0, at, m[i], adam[i].want.m, adam[i].m);
+      parity.element("v", 0, at, v[i], adam[i].want.v, adam[i].v);
     }
   }
   void compare_totals(const reference::StepTrace<double>& want, const StepErrors& errors, std::int64_t count,
@@ -395,13 +430,13 @@ class Judge {
   }
 
   Case case_;
-  CpuExec exec_;
+  test::ExecHandle exec_;
   DataPart part_;
-  ResidentData<CpuExec> data_;
+  ResidentData<test::ExecType> data_;
   Vae vae_;
-  ModelState<CpuExec> state_;
+  ModelState<test::ExecType> state_;
   TrainingStepOptions options_;
-  TrainingStep<CpuExec> step_;
+  TrainingStep<test::ExecType> step_;
   double worst_gradient_ = 0;
 };
 
@@ -463,6 +498,23 @@ TEST(TrainingStep, BinarisedDataMatchTheReference) {
   }
 }
 
+// A device runs the first step of a batch size op by op, records the second and replays it from then on: each
+// must see its own rows, noise, rate and share of the KL, in batches of both sizes.
+TEST(TrainingStep, EveryStepOfSeveralEpochsMatchesTheReference) {
+  const Case c{.hidden = {17}, .samples = 2, .beta = 0.5f, .binarize = Binarize::kDynamic};
+  Judge judge(c, 2);
+  std::vector<std::uint32_t> order(kDataRows);
+  std::iota(order.begin(), order.end(), 0u);
+  for (const std::vector<double>& rates :
+       {std::vector{1e-2, 5e-3}, {2e-2, 1e-3}, {1e-3, 1e-2}, {4e-3, 3e-3}}) {
+    std::ranges::rotate(order, order.begin() + 5);
+    Parity parity;
+    judge.epoch(order, rates, parity);
+    FELBO_EXPECT_PARITY(parity);
+  }
+  EXPECT_EQ(judge.state().step, 8);
+}
+
 // Bounds so narrow that they hold some of the log-variances of the posterior and of the likelihood, not all.
 TEST(TrainingStep, ANarrowClampHoldsCountsAndStopsGradients) {
   for (Case c : families()) {
@@ -471,7 +523,7 @@ TEST(TrainingStep, ANarrowClampHoldsCountsAndStopsGradients) {
     c.samples = 3;
     expect_parity(c);
     Judge open(c, 1);
-    open.training_step()(open.state(), {kFirstBatch.data(), 7}, 1e-3f);
+    take(open.training_step(), kFirstBatch);
     const std::int64_t clamped = open.training_step().totals().clamped;
     EXPECT_GT(clamped, 0);
     EXPECT_LT(clamped, 7 * kLatent + 7 * 3 * kDimensions);
@@ -481,26 +533,30 @@ TEST(TrainingStep, ANarrowClampHoldsCountsAndStopsGradients) {
 /// Parameters and moments after three steps of a model large enough that every op splits its work.
 std::vector<float> train_larger(const Case& c, int threads) {
   constexpr std::int64_t kRows = 97, kCols = 301, kAtOnce = 64;
-  const CpuExec exec(threads);
+  const test::ExecHandle exec = test::open_exec(threads);
   DataPart part{.rows = kRows, .cols = kCols, .floats = std::vector<float>(kRows * kCols)};
   test::fill_normal({part.floats.data(), kRows, kCols}, 11, 0.1f, 0.5f);
-  const ResidentData<CpuExec> data(exec, part);
+  const ResidentData<test::ExecType> data(exec, part);
   VaeConfig config = vae_of(c).config();
   config.dimensions = kCols;
   config.latent = 33;
   const Vae vae(config);
-  ModelState<CpuExec> state(exec, vae);
-  fill_parameters(vae, state.parameters.view());
-  TrainingStep<CpuExec> step(exec, vae, data,
-                             {.max_batch = kAtOnce, .samples = c.samples, .binarize = c.binarize, .seed = 3});
+  ModelState<test::ExecType> state(exec, vae);
+  initialise(exec, vae, state);
+  TrainingStep<test::ExecType> step(
+      exec, vae, data, state,
+      {.max_batch = kAtOnce, .samples = c.samples, .binarize = c.binarize, .seed = 3});
   std::vector<std::uint32_t> rows(kRows);
   std::iota(rows.begin(), rows.end(), 0u);
-  step(state, {rows.data(), kAtOnce}, 1e-3f);
-  step(state, {rows.data() + kAtOnce, kRows - kAtOnce}, 1e-3f);
-  step(state, {rows.data() + 20, kAtOnce}, 1e-3f);
+  step.begin(rows, std::vector{1e-3, 1e-3});
+  step();
+  step();
+  take(step, {rows.begin() + 20, rows.begin() + 20 + kAtOnce});
   std::vector<float> all;
-  for (const auto* buffer : {&state.parameters, &state.m, &state.v})
-    all.insert(all.end(), buffer->host().begin(), buffer->host().end());
+  for (const auto* buffer : {&state.parameters, &state.m, &state.v}) {
+    const std::vector<float> values = to_host(exec, buffer->view());
+    all.insert(all.end(), values.begin(), values.end());
+  }
   const TrainingTotals totals = step.totals();
   for (const double sum : {totals.elbo, totals.kl, totals.log_px_given_z}) {
     for (const float half : std::bit_cast<std::array<float, 2>>(sum)) all.push_back(half);
@@ -531,10 +587,10 @@ TEST(TrainingStep, TheOrderOfABatchDoesNotMatter) {
   Parity unused;
   forward.step(kFirstBatch, 1e-2f, unused);
   backward.step({kFirstBatch.rbegin(), kFirstBatch.rend()}, 1e-2f, unused);
-  const auto a = forward.training_step().gradient(), b = backward.training_step().gradient();
+  const Values a = forward.gradient(), b = backward.gradient();
   double largest = 0;
-  for (std::int64_t i = 0; i < a.size; ++i) largest = std::max(largest, std::abs(double(a(i))));
-  for (std::int64_t i = 0; i < a.size; ++i) EXPECT_NEAR(a(i), b(i), 32 * kEps * largest);
+  for (const double g : a) largest = std::max(largest, std::abs(g));
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 32 * kEps * largest);
 }
 
 TEST(TrainingStep, TotalsAddUpUntilTheyAreTaken) {
@@ -542,13 +598,10 @@ TEST(TrainingStep, TotalsAddUpUntilTheyAreTaken) {
   Judge one(c, 1), two(c, 1);
   auto& a = one.training_step();
   auto& b = two.training_step();
-  auto& state_a = one.state();
-  auto& state_b = two.state();
   TrainingTotals sum;
   for (const auto& rows : {kFirstBatch, kLastBatch}) {
-    const View<const std::uint32_t, 1> view{rows.data(), static_cast<std::int64_t>(rows.size())};
-    a(state_a, view, 1e-3f);
-    b(state_b, view, 1e-3f);
+    take(a, rows);
+    take(b, rows);
     const TrainingTotals part = a.take_totals();
     sum.elbo += part.elbo, sum.kl += part.kl, sum.log_px_given_z += part.log_px_given_z;
     sum.count += part.count;
@@ -561,7 +614,7 @@ TEST(TrainingStep, TotalsAddUpUntilTheyAreTaken) {
   }
   EXPECT_EQ(b.totals().count, 0);
   EXPECT_EQ(b.totals().elbo, 0.0);
-  EXPECT_EQ(state_b.step, 2);
+  EXPECT_EQ(two.state().step, 2);
 }
 
 // What the reference is told wrongly must show: each of these is a bug that a step could have.
@@ -588,37 +641,45 @@ TEST(TrainingStep, AWrongArgumentIsSeen) {
 
 TEST(TrainingStep, ANanInTheDataReachesTheTotals) {
   const Case c{.likelihood = "gaussian"};
-  const CpuExec exec(2);
+  const test::ExecHandle exec = test::open_exec(2);
   DataPart part = data_of(c);
   part.floats[5] = std::nanf("");
-  const ResidentData<CpuExec> data(exec, part);
+  const ResidentData<test::ExecType> data(exec, part);
   const Vae vae = vae_of(c);
-  ModelState<CpuExec> state(exec, vae);
-  fill_parameters(vae, state.parameters.view());
-  TrainingStep<CpuExec> step(exec, vae, data, {.max_batch = kBatch});
-  step(state, {kFirstBatch.data(), 7}, 1e-3f);
+  ModelState<test::ExecType> state(exec, vae);
+  initialise(exec, vae, state);
+  TrainingStep<test::ExecType> step(exec, vae, data, state, {.max_batch = kBatch});
+  take(step, kFirstBatch);
   EXPECT_TRUE(std::isnan(step.totals().elbo));
 }
 
-TEST(TrainingStep, RefusesBatchesAndDataThatDoNotFit) {
+TEST(TrainingStep, RefusesStepsAndDataThatDoNotFit) {
   const Case c;
-  const CpuExec exec(1);
+  const test::ExecHandle exec = test::open_exec(1);
   DataPart part = data_of(c);
-  const ResidentData<CpuExec> data(exec, part);
+  const ResidentData<test::ExecType> data(exec, part);
   const Vae vae = vae_of(c);
-  ModelState<CpuExec> state(exec, vae);
-  TrainingStep<CpuExec> step(exec, vae, data, {.max_batch = 4});
-  for (const std::int64_t size : {0, 5}) {
+  ModelState<test::ExecType> state(exec, vae);
+  TrainingStep<test::ExecType> step(exec, vae, data, state, {.max_batch = 4});
+  const auto refusal = [&](std::int64_t visits, std::size_t rates) -> std::string {
     try {
-      step(state, {kFirstBatch.data(), size}, 1e-3f);
-      ADD_FAILURE() << size;
+      step.begin(std::vector<std::uint32_t>(static_cast<std::size_t>(visits)), std::vector(rates, 1e-3));
     } catch (const std::invalid_argument& error) {
-      EXPECT_EQ(std::string(error.what()), fmt::format("a batch must have 1 to 4 rows, got {}", size));
+      return error.what();
     }
-  }
-  EXPECT_EQ(state.step, 0);
-  part.cols = 1;
-  EXPECT_THROW(TrainingStep<CpuExec>(exec, vae, data, {}), std::invalid_argument);
+    return "accepted";
+  };
+  EXPECT_EQ(refusal(0, 0), "0 data are to be visited, there are 13");
+  EXPECT_EQ(refusal(14, 4), "14 data are to be visited, there are 13");
+  EXPECT_EQ(refusal(9, 2), "2 learning rates for 3 steps");
+  EXPECT_THROW(step(), std::invalid_argument);
+  EXPECT_EQ(refusal(5, 2), "accepted");
+  EXPECT_EQ(step(), 4);
+  EXPECT_EQ(step(), 1);
+  EXPECT_THROW(step(), std::invalid_argument);
+  EXPECT_EQ(state.step, 2);
+  const Vae other({.dimensions = 1, .latent = 1});
+  EXPECT_THROW(TrainingStep<test::ExecType>(exec, other, data, state, {}), std::invalid_argument);
 }
 
 // --- The reference itself

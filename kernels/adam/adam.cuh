@@ -9,10 +9,11 @@ namespace felbo {
 
 inline constexpr int kAdamBlock = 256;
 
-__global__ void __launch_bounds__(kAdamBlock) adam_quads(adam_math::Step step, AdamArgs args) {
+__global__ void __launch_bounds__(kAdamBlock) adam_quads(AdamArgs args) {
   const std::int64_t begin = kQuad * (std::int64_t{blockIdx.x} * kAdamBlock + threadIdx.x);
   const std::int64_t left = args.parameter.size - begin;
   if (left <= 0) return;
+  const AdamStep step = args.step.get();
   float parameter[kQuad], gradient[kQuad], m[kQuad], v[kQuad];
   load_quad(args.parameter.data + begin, left, aligned(args.parameter.data), parameter);
   load_quad(args.gradient.data + begin, left, aligned(args.gradient.data), gradient);

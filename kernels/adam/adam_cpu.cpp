@@ -1,13 +1,13 @@
 #include "kernels/adam/adam.h"
+#include "kernels/adam/adam_check.h"
 #include "kernels/adam/adam_math.h"
-#include "kernels/adam/adam_step.h"
 
 namespace felbo {
 namespace {
 
 constexpr std::int64_t kGrain = 16384;  // parameters that are worth a thread
 
-void update(const adam_math::Step& step, std::int64_t n, const float* __restrict gradient,
+void update(const AdamStep& step, std::int64_t n, const float* __restrict gradient,
             float* __restrict parameter, float* __restrict m, float* __restrict v) {
   for (std::int64_t i = 0; i < n; ++i) {
     m[i] = adam_math::first_moment(step, m[i], gradient[i]);
@@ -24,7 +24,7 @@ void round(std::int64_t n, const float* __restrict parameter, BFloat16* __restri
 
 void adam(const CpuExec& exec, const AdamArgs& args) {
   check(args);
-  const adam_math::Step step = fold(args);
+  const AdamStep step = args.step.get();
   exec.parallel_for(args.parameter.size, kGrain, [&](std::int64_t begin, std::int64_t end) {
     update(step, end - begin, args.gradient.data + begin, args.parameter.data + begin, args.m.data + begin,
            args.v.data + begin);

@@ -34,15 +34,8 @@ struct Problem {
     for (float& x : v.vector()) x *= x;
   }
   AdamArgs args(const Hyper& h) {
-    return {parameter.vector(),
-            gradient.vector(),
-            m.vector(),
-            v.vector(),
-            h.lr,
-            h.beta1,
-            h.beta2,
-            h.epsilon,
-            h.step};
+    return {parameter.vector(), gradient.vector(), m.vector(), v.vector(),
+            adam_step({h.lr, h.beta1, h.beta2, h.epsilon}, h.step)};
   }
   Guarded<float> parameter, gradient, m, v;
 };
@@ -147,6 +140,17 @@ TEST(Adam, BitsDoNotDependOnTheSplit) {
   EXPECT_TRUE(same(pieces));
 }
 
+// Recorded steps find theirs in memory when they run.
+TEST(Adam, TakesTheStepFromMemory) {
+  Problem given(1001, 0, 7, 1.0f), read(1001, 0, 7, 1.0f);
+  const test::Array<AdamStep> steps{adam_step({.lr = 3e-3f}, 17)};
+  AdamArgs args = read.args({1e-3f, 0.5f, 0.5f, 1.0f, 1});
+  args.step = Scalar<AdamStep>::read(steps.data());
+  adam(test::exec(2), args);
+  adam(test::exec(2), given.args({3e-3f, 0.9f, 0.999f, 1e-8f, 17}));
+  EXPECT_TRUE(test::same_bits(given.parameter.matrix(), read.parameter.matrix()));
+}
+
 TEST(Adam, WritesTheParametersInBfloat16Too) {
   for (const std::int64_t n : {1, 3, 4, 5, 31, 257, 1025}) {
     for (const std::int64_t offset : {0, 1}) {
@@ -208,11 +212,7 @@ TEST(Adam, GoldenTrajectory) {
                          {gradient.data(), 40},
                          {m.data(), 40},
                          {v.data(), 40},
-                         1e-3f,
-                         0.9f,
-                         0.999f,
-                         1e-8f,
-                         t});
+                         adam_step({1e-3f, 0.9f, 0.999f, 1e-8f}, t)});
     for (int i = 0; i < 40; ++i) EXPECT_NEAR(parameter[i], kGolden[t - 1][0], 2e-7);
   }
 }
@@ -227,11 +227,7 @@ TEST(Adam, ZeroGradients) {
                        {gradient.data(), 37},
                        {m.data(), 37},
                        {v.data(), 37},
-                       1e-3f,
-                       0.9f,
-                       0.9f,
-                       1e-8f,
-                       1});
+                       adam_step({1e-3f, 0.9f, 0.9f, 1e-8f}, 1)});
   for (int i = 0; i < 37; ++i) {
     EXPECT_EQ(parameter[i], 0.75f);
     EXPECT_EQ(m[i], 0.0f);
@@ -248,7 +244,8 @@ TEST(Adam, NanAndInfinityReachTheirParameterAlone) {
   m[5] = nan;
   v[36] = nan;
   parameter[33] = nan;
-  adam(test::exec(1), {{parameter.data(), 37}, {gradient.data(), 37}, {m.data(), 37}, {v.data(), 37}});
+  adam(test::exec(1),
+       {{parameter.data(), 37}, {gradient.data(), 37}, {m.data(), 37}, {v.data(), 37}, adam_step({}, 1)});
   for (const int i : {2, 5, 20, 33, 36}) EXPECT_TRUE(std::isnan(parameter[i])) << i;
   EXPECT_TRUE(std::isnan(m[2]) && std::isnan(v[2]) && std::isnan(m[5]) && std::isnan(v[36]));
   for (const int i : {0, 1, 3, 19, 21, 32, 34, 35}) EXPECT_NEAR(parameter[i], 0.999, 1e-6) << i;
@@ -283,12 +280,24 @@ TEST(Adam, RefusesBadRequests) {
               a.rounded = {rounded, 3};
             }),
             "adam: 4 parameters, but room for 3 in bfloat16");
-  EXPECT_EQ(with([](AdamArgs& a) { a.step = 0; }), "adam: steps count from 1, got 0");
-  EXPECT_EQ(with([](AdamArgs& a) { a.beta1 = 1.0f; }), "adam: beta1 must be in [0, 1), got 1");
-  EXPECT_EQ(with([](AdamArgs& a) { a.beta2 = -0.5f; }), "adam: beta2 must be in [0, 1), got -0.5");
-  EXPECT_EQ(with([](AdamArgs& a) { a.epsilon = 0.0f; }), "adam: epsilon must be positive and finite, got 0");
-  EXPECT_EQ(with([](AdamArgs& a) { a.lr = std::nanf(""); }),
-            "adam: the learning rate must be finite, got nan");
+}
+
+std::string refusal(const AdamOptions& options, std::int64_t t) {
+  try {
+    adam_step(options, t);
+  } catch (const std::invalid_argument& e) {
+    return e.what();
+  }
+  return "accepted";
+}
+
+TEST(AdamStep, RefusesBadRequests) {
+  EXPECT_EQ(refusal({}, 1), "accepted");
+  EXPECT_EQ(refusal({}, 0), "adam: steps count from 1, got 0");
+  EXPECT_EQ(refusal({.beta1 = 1.0f}, 1), "adam: beta1 must be in [0, 1), got 1");
+  EXPECT_EQ(refusal({.beta2 = -0.5f}, 1), "adam: beta2 must be in [0, 1), got -0.5");
+  EXPECT_EQ(refusal({.epsilon = 0.0f}, 1), "adam: epsilon must be positive and finite, got 0");
+  EXPECT_EQ(refusal({.lr = std::nanf("")}, 1), "adam: the learning rate must be finite, got nan");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/common/philox.h"
+#include "kernels/common/scalar.h"
 
 namespace felbo {
 
@@ -29,13 +30,16 @@ inline constexpr std::uint32_t kMaxNoiseSamples = 1u << 26;
 /// The part of a counter that one call of an op shares; datum, sample and element complete it.
 struct NoiseStream {
   std::uint64_t seed = 0;
-  std::uint32_t step = 0;
+  Scalar<std::uint32_t> step;
   Purpose purpose = Purpose::kInit;
+
+  /// The same with its step read: what ops work with, so that they read it once.
+  FELBO_HD NoiseStream now() const { return {seed, step.get(), purpose}; }
 
   /// Words of elements 4 * block ... 4 * block + 3 of `sample` (below kMaxNoiseSamples) of `datum`.
   FELBO_HD Words4 words(std::uint32_t datum, std::uint32_t sample, std::uint32_t block) const {
     const std::uint32_t where = (static_cast<std::uint32_t>(purpose) << 26) | sample;
-    return philox4x32_10({{block, step, datum, where}}, static_cast<std::uint32_t>(seed),
+    return philox4x32_10({{block, step.get(), datum, where}}, static_cast<std::uint32_t>(seed),
                          static_cast<std::uint32_t>(seed >> 32));
   }
 };

@@ -68,8 +68,9 @@ void gather_rows(const GatherArgs<T>& args, std::int64_t begin, std::int64_t end
 }
 
 template <class T>
-void gather_all(const CpuExec& exec, const GatherArgs<T>& args) {
+void gather_all(const CpuExec& exec, GatherArgs<T> args) {
   check(args);
+  args.noise = args.noise.now();
   exec.parallel_for(args.x.rows, 1 + kGrain / (args.x.cols + 1),
                     [&](std::int64_t begin, std::int64_t end) { gather_rows(args, begin, end); });
 }

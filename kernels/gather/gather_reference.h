@@ -17,7 +17,7 @@ T gather_pixel(T data, float divisor, Binarize binarize, const NoiseStream& nois
   if (binarize == Binarize::kNone || v != v) return v;
   if (binarize == Binarize::kThreshold) return v >= T(0.5) ? 1 : 0;
   const std::uint32_t drawn =
-      word(noise.seed, noise.step, static_cast<std::uint32_t>(noise.purpose), datum, 0, element);
+      word(noise.seed, noise.step.get(), static_cast<std::uint32_t>(noise.purpose), datum, 0, element);
   const T u = T(drawn / 256) / T(16777216);
   return u < v ? 1 : 0;
 }

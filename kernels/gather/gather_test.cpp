@@ -179,8 +179,8 @@ TEST(Gather, DrawsAtTheEdgeOfTheIntensity) {
   const NoiseStream noise{8, 2, Purpose::kBinarize};
   test::Array<float> at, above, x(cols);
   for (std::uint32_t j = 0; j < cols; ++j) {
-    const std::uint32_t word =
-        reference::word(noise.seed, noise.step, static_cast<std::uint32_t>(noise.purpose), datum[0], 0, j);
+    const std::uint32_t word = reference::word(noise.seed, noise.step.get(),
+                                               static_cast<std::uint32_t>(noise.purpose), datum[0], 0, j);
     at.push_back(static_cast<float>(word / 256) / 16777216.0f);
     above.push_back(std::nextafter(at.back(), 2.0f));
   }

@@ -36,7 +36,7 @@ inline void fill_groups(const NoiseStream& stream, std::uint32_t datum, std::uin
 #pragma GCC unroll 4
   for (int g = 0; g < Groups; ++g) {
     c0[g] = Lanes{0, 1, 2, 3, 4, 5, 6, 7} + (std::uint64_t{first} + 8u * static_cast<unsigned>(g));
-    c1[g] = Lanes{} + stream.step;
+    c1[g] = Lanes{} + stream.step.get();
     c2[g] = Lanes{} + datum;
     c3[g] = Lanes{} + (static_cast<std::uint64_t>(stream.purpose) << 26);
   }

@@ -30,6 +30,7 @@ void normal_tile(const NoiseStream& stream, const std::uint32_t* datum, const st
 
 void normal_fill(const CpuExec& exec, const NormalFillArgs& args) {
   const View<float, 2> out = args.out;
+  const NoiseStream stream = args.stream.now();
   check(args);
   const std::int64_t tiles = (out.rows + kNormalTileRows - 1) / kNormalTileRows;
   exec.parallel_for(tiles, 1 + 256 / (out.cols + 1), [&](std::int64_t begin, std::int64_t end) {
@@ -41,7 +42,7 @@ void normal_fill(const CpuExec& exec, const NormalFillArgs& args) {
         datum[r] = args.first_datum + static_cast<std::uint32_t>(first) + static_cast<std::uint32_t>(r);
         sample[r] = args.sample;
       }
-      normal_tile(args.stream, datum, sample, rows, 0, out.cols, out.row(first), out.stride);
+      normal_tile(stream, datum, sample, rows, 0, out.cols, out.row(first), out.stride);
     }
   });
 }

@@ -72,9 +72,9 @@ std::vector<double> reference_row(const NoiseStream& s, std::uint32_t datum, std
   std::vector<double> row;
   const auto purpose = static_cast<std::uint32_t>(s.purpose);
   for (std::uint32_t d = 0; d < n; ++d) {
-    row.push_back(reference::normal(s.seed, s.step, purpose, datum, sample, d));
+    row.push_back(reference::normal(s.seed, s.step.get(), purpose, datum, sample, d));
     const double u =
-        (reference::word(s.seed, s.step, purpose, datum, sample, d - d % 2) + 0.5) / 4294967296.0;
+        (reference::word(s.seed, s.step.get(), purpose, datum, sample, d - d % 2) + 0.5) / 4294967296.0;
     tolerance.push_back(normal_tolerance(std::sqrt(-2.0 * std::log(u))));
   }
   return row;

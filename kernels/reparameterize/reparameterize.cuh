@@ -92,9 +92,10 @@ __global__ void __launch_bounds__(kReparameterizeGradBlock)
   float mu[kQuad], log_var[kQuad];
   load_quad(mu_row + col, left, aligned(mu_row), mu);
   load_quad(log_var_row + col, left, aligned(log_var_row), log_var);
+  const float kl_scale = a.kl_scale.get();
   float grad_mu[kQuad], grad_log_var[kQuad] = {};
 #pragma unroll
-  for (int i = 0; i < kQuad; ++i) grad_mu[i] = math::mul(a.kl_scale, mu[i]);
+  for (int i = 0; i < kQuad; ++i) grad_mu[i] = math::mul(kl_scale, mu[i]);
   for (int s = 0; s < a.samples; ++s) {
     const float* grad_row = a.grad_z.row(b * a.samples + s);
     float grad_z[kQuad];
@@ -109,7 +110,7 @@ __global__ void __launch_bounds__(kReparameterizeGradBlock)
   }
 #pragma unroll
   for (int i = 0; i < kQuad; ++i) {
-    grad_log_var[i] = rm::grad_log_var(grad_log_var[i], log_var[i], a.kl_scale, a.clamp);
+    grad_log_var[i] = rm::grad_log_var(grad_log_var[i], log_var[i], kl_scale, a.clamp);
   }
   float *to_mu = a.grad_mu.row(b), *to_log_var = a.grad_log_var.row(b);
   store_quad(to_mu + col, left, aligned(to_mu), grad_mu);

@@ -45,11 +45,11 @@ struct ReparameterizeGradArgs {
   NoiseStream noise;                   // the forward's
   View<const std::uint32_t, 1> datum;  // (B)
   std::uint32_t first_sample = 0;
-  int samples = 1;              // S
-  View<const float, 2> grad_z;  // (B * S, Z) gradient of the loss
-  float kl_scale = 1.0f;        // the loss holds kl_scale * sum_b KL_b: beta / B for a mean over the batch
-  View<float, 2> grad_mu;       // (B, Z)
-  View<float, 2> grad_log_var;  // (B, Z)
+  int samples = 1;                // S
+  View<const float, 2> grad_z;    // (B * S, Z) gradient of the loss
+  Scalar<float> kl_scale = 1.0f;  // the loss holds kl_scale * sum_b KL_b: beta / B for a mean over the batch
+  View<float, 2> grad_mu;         // (B, Z)
+  View<float, 2> grad_log_var;    // (B, Z)
 };
 
 /// Backward:

@@ -75,13 +75,14 @@ void gradient_row(const ReparameterizeGradArgs& a, std::int64_t row, std::int64_
   const float* grad_z = a.grad_z.row(row) + col;
   float* __restrict grad_mu = a.grad_mu.row(b) + col;
   float* __restrict grad_log_var = a.grad_log_var.row(b) + col;
+  const float kl_scale = a.kl_scale.get();
   for (std::int64_t d = 0; d < n; ++d) {
-    grad_mu[d] = grad_z[d] + (first ? a.kl_scale * mu[d] : grad_mu[d]);
+    grad_mu[d] = grad_z[d] + (first ? kl_scale * mu[d] : grad_mu[d]);
     grad_log_var[d] = math::fma(grad_z[d], eps[d], first ? 0.0f : grad_log_var[d]);
   }
   if (!last) return;
   for (std::int64_t d = 0; d < n; ++d) {
-    grad_log_var[d] = rm::grad_log_var(grad_log_var[d], log_var[d], a.kl_scale, a.clamp);
+    grad_log_var[d] = rm::grad_log_var(grad_log_var[d], log_var[d], kl_scale, a.clamp);
   }
 }
 
@@ -94,8 +95,8 @@ void reparameterize(const CpuExec& exec, const ReparameterizeArgs& a) {
   check(a);
   exec.parallel_for(a.mu.rows, grain(a.mu.cols, a.samples), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) kl_row(a, b);
-    for_each_noise(a.noise, a.datum, a.first_sample, a.samples, begin * a.samples, end * a.samples, a.mu.cols,
-                   [&](std::int64_t row, std::int64_t col, std::int64_t n, const float* eps) {
+    for_each_noise(a.noise.now(), a.datum, a.first_sample, a.samples, begin * a.samples, end * a.samples,
+                   a.mu.cols, [&](std::int64_t row, std::int64_t col, std::int64_t n, const float* eps) {
                      sample_row(a, row, col, n, eps);
                    });
   });
@@ -104,8 +105,8 @@ void reparameterize(const CpuExec& exec, const ReparameterizeArgs& a) {
 void reparameterize_backward(const CpuExec& exec, const ReparameterizeGradArgs& a) {
   check(a);
   exec.parallel_for(a.mu.rows, grain(a.mu.cols, a.samples), [&](std::int64_t begin, std::int64_t end) {
-    for_each_noise(a.noise, a.datum, a.first_sample, a.samples, begin * a.samples, end * a.samples, a.mu.cols,
-                   [&](std::int64_t row, std::int64_t col, std::int64_t n, const float* eps) {
+    for_each_noise(a.noise.now(), a.datum, a.first_sample, a.samples, begin * a.samples, end * a.samples,
+                   a.mu.cols, [&](std::int64_t row, std::int64_t col, std::int64_t n, const float* eps) {
                      gradient_row(a, row, col, n, eps);
                    });
   });

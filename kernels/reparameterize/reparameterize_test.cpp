@@ -54,8 +54,9 @@ struct Inputs {
     for (int b = 0; b < c.batch; ++b) datum.push_back(static_cast<std::uint32_t>(1000003 * (b + 1)));
   }
   double eps(int b, int s, int d) const {
-    return reference::normal(kNoise.seed, kNoise.step, static_cast<std::uint32_t>(kNoise.purpose), datum[b],
-                             kFirstSample + static_cast<std::uint32_t>(s), static_cast<std::uint32_t>(d));
+    return reference::normal(kNoise.seed, kNoise.step.get(), static_cast<std::uint32_t>(kNoise.purpose),
+                             datum[b], kFirstSample + static_cast<std::uint32_t>(s),
+                             static_cast<std::uint32_t>(d));
   }
   View<const std::uint32_t, 1> datum_view() const {
     return {datum.data(), static_cast<std::int64_t>(datum.size())};

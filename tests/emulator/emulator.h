@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -48,6 +49,8 @@ Machine& machine();
 
 /// Bytes that cudaMalloc and its kin gave out and nobody freed yet.
 std::size_t live_bytes();
+/// Work of a library on the stream: runs now, or is recorded while the stream is being captured.
+void enqueue(std::function<void()> work);
 /// Kernels launched so far.
 std::int64_t launches();
 

@@ -1,14 +1,41 @@
-// The CUDA runtime of the emulated machine: one memory, and work that is done when the call returns.
+// The CUDA runtime of the emulated machine: one memory, and work that is done when the call returns, unless a
+// stream is being captured: then it is recorded, and done at each launch of the graph.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "cuda_runtime.h"
 #include "tests/emulator/emulator.h"
 
+using Work = std::vector<std::function<void()>>;
+
+struct CUgraph_st {
+  Work work;
+};
+struct CUgraphExec_st {
+  Work work;
+};
+
 namespace felbo::emulator {
 namespace {
+
+/// The stream that is being captured, and what it was given so far.
+struct Capture {
+  cudaStream_t stream = nullptr;
+  Work work;
+  bool broken = false;
+};
+Capture capture;
+
+/// What may not happen during a capture: an allocation, or waiting for the stream.
+bool breaks_capture() {
+  if (capture.stream == nullptr) return false;
+  capture.broken = true;
+  return true;
+}
 
 constexpr std::size_t kAlignment = 256;  // as cudaMalloc's
 constexpr int kPoison = 0xff;            // a NaN for floats
@@ -21,6 +48,7 @@ std::size_t live = 0;
 
 cudaError_t allocate(void** memory, std::size_t bytes) {
   *memory = nullptr;
+  if (breaks_capture()) return cudaErrorStreamCaptureUnsupported;
   if (bytes == 0) return cudaSuccess;
   if (bytes > machine().total_memory || live > machine().total_memory - bytes)
     return cudaErrorMemoryAllocation;
@@ -51,6 +79,22 @@ Machine& machine() {
 }
 std::size_t live_bytes() { return live; }
 
+void enqueue(std::function<void()> work) {
+  if (capture.stream != nullptr) {
+    capture.work.push_back(std::move(work));
+  } else {
+    work();
+  }
+}
+
+cudaError_t launch(std::function<int()> kernel) {
+  if (capture.stream == nullptr) return static_cast<cudaError_t>(kernel());
+  capture.work.push_back([kernel = std::move(kernel)] {
+    if (kernel() != cudaSuccess) throw KernelError("a recorded kernel could not be launched");
+  });
+  return cudaSuccess;
+}
+
 }  // namespace felbo::emulator
 
 using felbo::emulator::machine;
@@ -71,6 +115,10 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorNoDevice";
     case cudaErrorInvalidDevice:
       return "cudaErrorInvalidDevice";
+    case cudaErrorStreamCaptureUnsupported:
+      return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated:
+      return "cudaErrorStreamCaptureInvalidated";
   }
   return "unrecognized error code";
 }
@@ -111,11 +159,15 @@ cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
 cudaError_t cudaFree(void* memory) { return felbo::emulator::release(memory); }
 cudaError_t cudaFreeHost(void* memory) { return felbo::emulator::release(memory); }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
-  if (bytes > 0) std::memcpy(to, from, bytes);
+  felbo::emulator::enqueue([=] {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  });
   return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t) {
-  if (bytes > 0) std::memset(memory, value, bytes);
+  felbo::emulator::enqueue([=] {
+    if (bytes > 0) std::memset(memory, value, bytes);
+  });
   return cudaSuccess;
 }
 
@@ -128,4 +180,36 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   delete reinterpret_cast<char*>(stream);
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  return felbo::emulator::breaks_capture() ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  if (stream == nullptr || felbo::emulator::capture.stream != nullptr) return cudaErrorInvalidValue;
+  felbo::emulator::capture = {stream, {}, false};
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = nullptr;
+  if (stream == nullptr || stream != felbo::emulator::capture.stream) return cudaErrorInvalidValue;
+  auto done = std::exchange(felbo::emulator::capture, {});
+  if (done.broken) return cudaErrorStreamCaptureInvalidated;
+  *graph = new CUgraph_st{std::move(done.work)};
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+  *exec = new CUgraphExec_st{graph->work};
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t) {
+  for (const auto& work : exec->work) work();
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  delete exec;
+  return cudaSuccess;
+}

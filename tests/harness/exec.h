@@ -39,6 +39,11 @@ class Exec {
 /// A CPU has threads to choose; a device does not.
 inline Exec exec(int /*threads*/) { return {}; }
 
+/// The kind of Exec, and one that a test keeps: host code is made for it.
+using ExecType = CudaExec;
+using ExecHandle = const CudaExec&;
+inline ExecHandle open_exec(int /*threads*/) { return the_cuda_exec(); }
+
 /// Without a device the program's tests are skipped, and it says so; with FELBO_REQUIRE_GPU=1 they fail.
 class DeviceCheck : public testing::Environment {
  public:
@@ -77,6 +82,10 @@ struct Allocator {
 #else
 
 inline CpuExec exec(int threads) { return CpuExec(threads); }
+
+using ExecType = CpuExec;
+using ExecHandle = CpuExec;
+inline ExecHandle open_exec(int threads) { return CpuExec(threads); }
 
 template <class T>
 using Allocator = std::allocator<T>;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -125,6 +126,8 @@ enum cudaError_t {
   cudaErrorInsufficientDriver = 35,
   cudaErrorNoDevice = 100,
   cudaErrorInvalidDevice = 101,
+  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureInvalidated = 901,
 };
 const char* cudaGetErrorName(cudaError_t error);
 const char* cudaGetErrorString(cudaError_t error);
@@ -156,6 +159,21 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
+typedef struct CUgraph_st* cudaGraph_t;
+typedef struct CUgraphExec_st* cudaGraphExec_t;
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long flags);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
+
+namespace felbo::emulator {
+/// Runs a kernel, or records it while a stream is being captured.
+cudaError_t launch(std::function<int()> kernel);
+}  // namespace felbo::emulator
+
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
   std::size_t dynamicSmemBytes = 0;
@@ -170,11 +188,13 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
     void (*kernel)(Parameters...);
     std::tuple<Parameters...> parameters;
   } call{kernel, {std::forward<Args>(args)...}};
-  return static_cast<cudaError_t>(felbo::emulator::run_grid(
-      config->gridDim, config->blockDim, config->dynamicSmemBytes,
-      [](void* context) {
-        Call& c = *static_cast<Call*>(context);
-        std::apply(c.kernel, c.parameters);
-      },
-      &call));
+  return felbo::emulator::launch([config = *config, call]() mutable {
+    return felbo::emulator::run_grid(
+        config.gridDim, config.blockDim, config.dynamicSmemBytes,
+        [](void* context) {
+          Call& c = *static_cast<Call*>(context);
+          std::apply(c.kernel, c.parameters);
+        },
+        &call);
+  });
 }
