@@ -140,5 +140,40 @@ TEST_F(CudaExecTest, LaunchesAreChecked) {
   EXPECT_THROW(blocks_for(std::int64_t{1} << 40, 128), std::invalid_argument);
 }
 
+__global__ void add_to(int* total, const int* what) { *total += *what; }
+
+// Run 1 is plain, run 2 recorded and launched, run 3 launched: the host's part happens twice, the device's work
+// three times, each with the number that stands in memory by then.
+TEST_F(CudaExecTest, ReplaysWhatWasRecorded) {
+  const CudaExec exec;
+  const Buffer<CudaExec, int> total(exec, 1), what(exec, 1);
+  Replay<CudaExec> replay;
+  int enqueued = 0;
+  for (const int number : {1, 10, 100}) {
+    upload(exec, std::vector{number}, what.view());
+    replay(exec, [&] {
+      ++enqueued;
+      launch(exec, add_to, 1, 1, 0, total.data(), what.data());
+    });
+  }
+  EXPECT_EQ(to_host(exec, total.view())[0], 111);
+  EXPECT_EQ(enqueued, 2);
+  Replay<CudaExec> moved = std::move(replay);
+  moved(exec, [] { FAIL() << "it was recorded already"; });
+  EXPECT_EQ(to_host(exec, total.view())[0], 211);
+}
+
+TEST_F(CudaExecTest, RecordingRefusesAllocationsAndWaiting) {
+  const CudaExec exec;
+  for (const std::function<void()>& bad :
+       {std::function<void()>([&] { exec.synchronize(); }), {[&] { Buffer<CudaExec, int>(exec, 1); }},
+        {[] { throw std::runtime_error("cudaErrorStreamCapture of its own"); }}}) {
+    Replay<CudaExec> replay;
+    replay(exec, [] {});
+    EXPECT_NE(failure([&] { replay(exec, bad); }).find("cudaErrorStreamCapture"), std::string::npos);
+    EXPECT_NO_THROW(exec.synchronize()) << "the stream is of use again";
+  }
+}
+
 }  // namespace
 }  // namespace felbo
