@@ -17,10 +17,12 @@ endfunction()
 # felbo_add_emulator(SUFFIX options...): felbo_emulator<SUFFIX> runs fibers, felbo_emulated<SUFFIX> holds the launchers.
 function(felbo_add_emulator suffix)
   add_library(felbo_emulator${suffix} STATIC ${PROJECT_SOURCE_DIR}/tests/emulator/fibers.cpp
-                                             ${PROJECT_SOURCE_DIR}/tests/emulator/runtime.cpp)
+                                             ${PROJECT_SOURCE_DIR}/tests/emulator/runtime.cpp
+                                             ${PROJECT_SOURCE_DIR}/tests/emulator/cublaslt.cpp)
   felbo_configure_emulated(felbo_emulator${suffix})
   target_link_libraries(felbo_emulator${suffix} PUBLIC Boost::context)
-  add_library(felbo_emulated${suffix} STATIC ${emulated_sources} ${PROJECT_SOURCE_DIR}/host/exec/cuda_exec.cpp)
+  add_library(felbo_emulated${suffix} STATIC ${emulated_sources} ${PROJECT_SOURCE_DIR}/host/exec/cuda_exec.cpp
+                                             ${PROJECT_SOURCE_DIR}/host/exec/cublas_lt.cpp)
   felbo_configure_emulated(felbo_emulated${suffix})
   target_link_libraries(felbo_emulated${suffix} PUBLIC felbo_emulator${suffix} felbo_kernels spdlog::spdlog)
 endfunction()
@@ -107,7 +109,7 @@ endfunction()
 # The emulator's own tests: kernels with a planted bug, each found by the tool that is there to find it.
 function(felbo_add_emulator_tests)
   set(folder ${PROJECT_SOURCE_DIR}/tests/emulator)
-  add_executable(test_emulator ${folder}/emulator_test.cpp ${folder}/cuda_exec_test.cpp)
+  add_executable(test_emulator ${folder}/emulator_test.cpp ${folder}/cuda_exec_test.cpp ${folder}/cublaslt_test.cpp)
   felbo_configure_emulated(test_emulator)
   target_link_libraries(test_emulator PRIVATE felbo_emulated felbo_test_harness)
   felbo_add_emulated_runs(emulator test_emulator)

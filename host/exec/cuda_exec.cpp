@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "host/exec/cublas_lt.h"
 #include "kernels/common/check.h"
 #include "kernels/common/cuda/check.h"
 
@@ -118,13 +119,18 @@ void cuda_free(CudaMemory kind, void* memory) noexcept {
   }
 }
 
-CudaExec::CudaExec(int device, std::int64_t workspace_bytes) : device_(usable_device(device)) {
+CudaExec::CudaExec(int device, std::int64_t workspace_bytes, Precision precision)
+    : device_(usable_device(device)), precision_(precision) {
   FELBO_CUDA_CHECK(cudaSetDevice(device));
   auto* memory = static_cast<std::byte*>(cuda_allocate(CudaMemory::kDevice, workspace_bytes));
   workspace_ = {memory, static_cast<std::size_t>(workspace_bytes)};
-  const cudaError_t error = cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking);
-  if (error != cudaSuccess) close();
-  FELBO_CUDA_CHECK(error);
+  try {
+    FELBO_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    cublas_lt_ = std::make_unique<CublasLt>();
+  } catch (...) {
+    close();
+    throw;
+  }
 }
 
 CudaExec::~CudaExec() { close(); }
@@ -132,18 +138,23 @@ CudaExec::~CudaExec() { close(); }
 CudaExec::CudaExec(CudaExec&& other) noexcept
     : device_(std::move(other.device_)),
       stream_(std::exchange(other.stream_, nullptr)),
-      workspace_(std::exchange(other.workspace_, {})) {}
+      workspace_(std::exchange(other.workspace_, {})),
+      precision_(other.precision_),
+      cublas_lt_(std::move(other.cublas_lt_)) {}
 
 CudaExec& CudaExec::operator=(CudaExec&& other) noexcept {
   std::swap(device_, other.device_);
   std::swap(stream_, other.stream_);
   std::swap(workspace_, other.workspace_);
+  std::swap(precision_, other.precision_);
+  std::swap(cublas_lt_, other.cublas_lt_);
   return *this;
 }
 
 void CudaExec::close() noexcept {
+  if (stream_ != nullptr) log_failure(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+  cublas_lt_.reset();
   if (stream_ != nullptr) {
-    log_failure(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
     log_failure(cudaStreamDestroy(stream_), "cudaStreamDestroy");
     stream_ = nullptr;
   }

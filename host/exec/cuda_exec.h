@@ -13,6 +13,7 @@
 
 #include "host/exec/buffer.h"
 #include "host/exec/exec.h"
+#include "host/exec/precision.h"
 #include "host/exec/replay.h"
 #include "kernels/common/view.h"
 
@@ -47,15 +48,20 @@ void* cuda_allocate(CudaMemory kind, std::int64_t bytes);
 /// Frees what cuda_allocate gave out. Logs a failure instead of throwing: destructors call it.
 void cuda_free(CudaMemory kind, void* memory) noexcept;
 
-/// A device, a stream on it and scratch memory. Ops enqueue on the stream and return. Move-only.
+class CublasLt;  // host/exec/cublas_lt.h
+
+/// A device, a stream on it, scratch memory and a cuBLASLt handle. Ops enqueue on the stream and return. For
+/// one thread at a time. Move-only.
 class CudaExec {
  public:
   static constexpr std::int64_t kDefaultWorkspace = std::int64_t{32} << 20;
 
   /// Makes `device` the calling thread's current one. Throws std::invalid_argument if there is no such
   /// device, and std::runtime_error if there is no driver, if the device is older than compute capability 8.0
-  /// or has too little free memory for the workspace.
-  explicit CudaExec(int device = 0, std::int64_t workspace_bytes = kDefaultWorkspace);
+  /// or has too little free memory for the workspace, or if cuBLASLt cannot start. `precision` is that of
+  /// matrix products.
+  explicit CudaExec(int device = 0, std::int64_t workspace_bytes = kDefaultWorkspace,
+                    Precision precision = Precision::kFp32);
   ~CudaExec();
   CudaExec(CudaExec&& other) noexcept;
   CudaExec& operator=(CudaExec&& other) noexcept;
@@ -65,6 +71,8 @@ class CudaExec {
   /// Device memory that any op of this Exec may overwrite. Ops of one stream come one after another, so it is
   /// free for the next one as soon as it is enqueued.
   std::span<std::byte> workspace() const { return workspace_; }
+  Precision precision() const { return precision_; }
+  CublasLt& cublas_lt() const { return *cublas_lt_; }
 
   /// Waits for all that was enqueued. Throws std::runtime_error if any of it failed.
   void synchronize() const;
@@ -80,6 +88,8 @@ class CudaExec {
   CudaDevice device_;
   CUstream_st* stream_ = nullptr;
   std::span<std::byte> workspace_;
+  Precision precision_;
+  std::unique_ptr<CublasLt> cublas_lt_;
 };
 
 /// `size` zeroed elements of device memory. Move-only.

@@ -2,6 +2,7 @@
 // makes it linear.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,8 @@ class Mlp {
   std::vector<Layer> layers_;
 };
 
-/// What a pass through a perceptron leaves behind: each layer's output, and gradients where asked for.
+/// What a pass through a perceptron leaves behind: each layer's output, and where asked for, what a backward
+/// pass needs and its gradients.
 template <class Exec>
 class MlpWorkspace {
  public:
@@ -44,7 +46,8 @@ class MlpWorkspace {
     std::int64_t widest = 0;
     for (const Layer& layer : mlp.layers()) {
       outputs_.emplace_back(exec, max_rows * layer.out);
-      pre_.emplace_back(exec, needs_pre_activation(layer.activation) ? max_rows * layer.out : 0);
+      aux_.emplace_back(exec,
+                        with_gradients ? dense_aux_bytes(exec, layer.activation, max_rows, layer.out) : 0);
       if (&layer != &mlp.layers().back()) widest = std::max(widest, layer.out);
     }
     if (with_gradients) {
@@ -52,13 +55,13 @@ class MlpWorkspace {
     }
   }
 
-  /// Layer l's output, and its value before the activation (empty where nothing needs it).
+  /// Layer l's output.
   View<float, 2> output(const Mlp& mlp, std::size_t l, std::int64_t rows) const {
     return outputs_[l].matrix(rows, mlp.layers()[l].out);
   }
-  View<float, 2> pre(const Mlp& mlp, std::size_t l, std::int64_t rows) const {
-    return needs_pre_activation(mlp.layers()[l].activation) ? pre_[l].matrix(rows, mlp.layers()[l].out)
-                                                            : View<float, 2>();
+  /// What layer l keeps for the backward pass beside its output; empty where there is nothing to keep.
+  View<std::byte, 1> aux(std::size_t l) const {
+    return aux_[l].size() > 0 ? aux_[l].view() : View<std::byte, 1>();
   }
   /// The perceptron's output, (rows, out).
   View<float, 2> result(const Mlp& mlp, std::int64_t rows) const {
@@ -71,7 +74,7 @@ class MlpWorkspace {
 
  private:
   std::vector<Buffer<Exec, float>> outputs_;
-  std::vector<Buffer<Exec, float>> pre_;
+  std::vector<Buffer<Exec, std::byte>> aux_;
   Buffer<Exec, float> gradients_[2];
 };
 
@@ -84,7 +87,7 @@ void forward(const Exec& exec, const Mlp& mlp, View<const float, 1> parameters, 
     const Layer& layer = mlp.layers()[l];
     const View<float, 2> y = work.output(mlp, l, x.rows);
     dense(exec, {input, matrix_of(parameters, table[layer.weight]), vector_of(parameters, table[layer.bias]),
-                 layer.activation, y, work.pre(mlp, l, x.rows)});
+                 layer.activation, y, work.aux(l)});
     input = y;
   }
 }
@@ -107,7 +110,7 @@ void backward(const Exec& exec, const Mlp& mlp, View<const float, 1> parameters,
     if (l > 0) {
       args.x = work.output(mlp, l - 1, x.rows);
       args.below = mlp.layers()[l - 1].activation;
-      args.x_pre = work.pre(mlp, l - 1, x.rows);
+      args.x_aux = work.aux(l - 1);
       args.grad_x = work.gradient(l, x.rows, layer.in);
     }
     dense_backward(exec, args);

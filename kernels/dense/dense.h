@@ -5,12 +5,14 @@
 //
 // grad_y is the gradient before this layer's activation. grad_x comes out already multiplied by the
 // derivative of the activation that made x, that is as the grad_y of the layer below, so no pass over memory
-// is spent on it alone.
+// is spent on it alone. What that derivative needs and y does not tell, the forward pass keeps in `aux`.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string_view>
 
-#include "host/exec/cpu_exec.h"
+#include "host/exec/exec.h"
 #include "kernels/common/view.h"
 
 namespace felbo {
@@ -25,17 +27,29 @@ std::string_view name_of(Activation activation);
 /// Whether the derivative needs the value before the activation (gelu); the others are derived from y.
 bool needs_pre_activation(Activation activation);
 
+/// Bytes of `aux` for a layer's y of (rows, cols), in a layout that is the Exec's own; 0 where y tells
+/// enough. On a CPU that is gelu's value before the activation. On CUDA it is that too, and relu's sign bits.
+std::int64_t dense_aux_bytes(const CpuExec& exec, Activation activation, std::int64_t rows,
+                             std::int64_t cols);
+std::int64_t dense_aux_bytes(const CudaExec& exec, Activation activation, std::int64_t rows,
+                             std::int64_t cols);
+/// Bytes that the address of `aux` must be a multiple of.
+inline constexpr std::int64_t kDenseAuxAlignment = 16;
+
 struct DenseArgs {
   View<const float, 2> x;       // (B, I)
   View<const float, 2> weight;  // (I, O)
   View<const float, 1> bias;    // (O)
   Activation activation = Activation::kIdentity;
-  View<float, 2> y;    // (B, O)
-  View<float, 2> pre;  // (B, O) x W + bias; empty unless the activation needs it
+  View<float, 2> y;        // (B, O)
+  View<std::byte, 1> aux;  // (dense_aux_bytes of y, or more); empty where no backward pass follows
 };
 
-/// Forward. Throws std::invalid_argument if shapes disagree.
+/// Forward. Throws std::invalid_argument if shapes disagree or are empty. On CUDA the first call of a shape
+/// asks cuBLASLt for an algorithm, a row's bits may depend on the batch that it is in, and relu may make 0 of
+/// NaN (cuBLASLt's does).
 void dense(const CpuExec& exec, const DenseArgs& args);
+void dense(const CudaExec& exec, const DenseArgs& args);
 
 struct DenseGradArgs {
   View<const float, 2> x;                    // (B, I)
@@ -44,11 +58,13 @@ struct DenseGradArgs {
   View<float, 2> grad_weight;                // (I, O)
   View<float, 1> grad_bias;                  // (O)
   Activation below = Activation::kIdentity;  // the activation that made x
-  View<const float, 2> x_pre;                // (B, I) x before that activation; empty unless it needs it
-  View<float, 2> grad_x;                     // (B, I); empty where x is data and no gradient is wanted
+  View<const std::byte, 1> x_aux;  // its aux; may be empty where grad_x is, or where it has no bytes
+  View<float, 2> grad_x;           // (B, I); empty where x is data and no gradient is wanted
 };
 
-/// Backward. Throws std::invalid_argument if shapes disagree.
+/// Backward. Throws std::invalid_argument if shapes disagree or are empty. relu's derivative at 0 itself is 0
+/// on a CPU and 1 on CUDA (cuBLASLt's convention).
 void dense_backward(const CpuExec& exec, const DenseGradArgs& args);
+void dense_backward(const CudaExec& exec, const DenseGradArgs& args);
 
 }  // namespace felbo

@@ -5,11 +5,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/common/check.h"
 #include "kernels/dense/activation.h"
-#include "kernels/dense/dense.h"
+#include "kernels/dense/dense_check.h"
 
 namespace felbo {
 namespace {
@@ -58,15 +59,23 @@ std::vector<float> lone_row_memory(std::int64_t rows, std::int64_t k, std::int64
   return std::vector<float>(rows == 1 ? static_cast<std::size_t>(2 * (k + n)) : 0);
 }
 
+/// An aux as the values before the activation; empty unless that is what it holds.
+template <class Byte, class Float = std::conditional_t<std::is_const_v<Byte>, const float, float>>
+View<Float, 2> pre_of(Activation activation, View<Byte, 1> aux, std::int64_t rows, std::int64_t cols) {
+  if (!needs_pre_activation(activation) || aux.empty()) return {};
+  return {reinterpret_cast<Float*>(aux.data), rows, cols};
+}
+
 template <Activation A>
 void forward_epilogue(const DenseArgs& a, Range rows) {
   const float* bias = a.bias.data;
+  const View<float, 2> all_pre = pre_of(A, a.aux, a.y.rows, a.y.cols);
   for (std::int64_t b = rows.begin; b < rows.end; ++b) {
     float* y = a.y.row(b);
-    if (a.pre.empty()) {
+    if (all_pre.empty()) {
       for (std::int64_t o = 0; o < a.y.cols; ++o) y[o] = activation::apply<A>(y[o] + bias[o]);
     } else {
-      float* __restrict pre = a.pre.row(b);
+      float* __restrict pre = all_pre.row(b);
       for (std::int64_t o = 0; o < a.y.cols; ++o) {
         const float x = y[o] + bias[o];
         pre[o] = x;
@@ -79,10 +88,11 @@ void forward_epilogue(const DenseArgs& a, Range rows) {
 template <Activation Below>
 void backward_epilogue(const DenseGradArgs& a, Range rows) {
   if constexpr (Below == Activation::kIdentity) return;
+  const View<const float, 2> all_pre = pre_of(Below, a.x_aux, a.x.rows, a.x.cols);
   for (std::int64_t b = rows.begin; b < rows.end; ++b) {
     float* __restrict grad_x = a.grad_x.row(b);
     const float* y = a.x.row(b);
-    const float* pre = needs_pre_activation(Below) ? a.x_pre.row(b) : y;
+    const float* pre = needs_pre_activation(Below) ? all_pre.row(b) : y;
     for (std::int64_t i = 0; i < a.grad_x.cols; ++i) grad_x[i] *= activation::derivative<Below>(y[i], pre[i]);
   }
 }
@@ -116,21 +126,14 @@ void grad_bias_tile(const DenseGradArgs& a, std::int64_t tile) {
   for (std::int64_t o = 0; o < cols; ++o) a.grad_bias(begin + o) = static_cast<float>(total[o]);
 }
 
-void check_layer(const char* name, View<const float, 2> x, View<const float, 2> weight,
-                 View<const float, 2> y, std::int64_t bias) {
-  FELBO_CHECK(x.cols == weight.rows && y.cols == weight.cols && x.rows == y.rows && bias == weight.cols,
-              "{}: x is {} x {}, weight {} x {}, y or its gradient {} x {}, bias {}", name, x.rows, x.cols,
-              weight.rows, weight.cols, y.rows, y.cols, bias);
-}
-
 }  // namespace
 
+std::int64_t dense_aux_bytes(const CpuExec&, Activation activation, std::int64_t rows, std::int64_t cols) {
+  return needs_pre_activation(activation) ? rows * cols * static_cast<std::int64_t>(sizeof(float)) : 0;
+}
+
 void dense(const CpuExec& exec, const DenseArgs& a) {
-  check_layer("dense", a.x, a.weight, a.y, a.bias.size);
-  FELBO_CHECK(a.pre.empty() == !needs_pre_activation(a.activation), "dense: pre is for {} only",
-              name_of(Activation::kGelu));
-  FELBO_CHECK(a.pre.empty() || (a.pre.rows == a.y.rows && a.pre.cols == a.y.cols),
-              "dense: pre is {} x {}, y {} x {}", a.pre.rows, a.pre.cols, a.y.rows, a.y.cols);
+  check(exec, a);
   const std::int64_t tiles = tile_count(a.x.rows);
   std::vector<float> pair = lone_row_memory(a.x.rows, a.weight.rows, a.weight.cols);
   exec.parallel_for(tiles, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -144,17 +147,8 @@ void dense(const CpuExec& exec, const DenseArgs& a) {
 }
 
 void dense_backward(const CpuExec& exec, const DenseGradArgs& a) {
-  check_layer("dense_backward", a.x, a.weight, a.grad_y, a.grad_bias.size);
-  FELBO_CHECK(a.grad_weight.rows == a.weight.rows && a.grad_weight.cols == a.weight.cols,
-              "dense_backward: grad_weight is {} x {}, weight {} x {}", a.grad_weight.rows,
-              a.grad_weight.cols, a.weight.rows, a.weight.cols);
+  check(exec, a);
   const bool want_x = !a.grad_x.empty();
-  FELBO_CHECK(!want_x || (a.grad_x.rows == a.x.rows && a.grad_x.cols == a.x.cols),
-              "dense_backward: grad_x is {} x {}, x {} x {}", a.grad_x.rows, a.grad_x.cols, a.x.rows,
-              a.x.cols);
-  FELBO_CHECK(
-      !want_x || !needs_pre_activation(a.below) || (a.x_pre.rows == a.x.rows && a.x_pre.cols == a.x.cols),
-      "dense_backward: x_pre is {} x {}, x {} x {}", a.x_pre.rows, a.x_pre.cols, a.x.rows, a.x.cols);
   const std::int64_t x_tiles = want_x ? tile_count(a.x.rows) : 0;
   std::vector<float> pair = lone_row_memory(a.x.rows, a.weight.cols, a.weight.rows);
   const std::int64_t weight_tiles = tile_count(a.weight.rows);

@@ -2,8 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <map>
+#include <tuple>
+#include <utility>
+
 #include "kernels/dense/dense_reference.h"
 #include "tests/harness/parity.h"
+#if defined(FELBO_TEST_CUDA)
+#include "host/exec/cublas_lt.h"
+#endif
 
 namespace felbo {
 namespace {
@@ -35,15 +43,51 @@ std::vector<Case> cases() {
 }
 
 // A sum of n products in any order: at most n + 1 roundings of the sum of magnitudes; measured errors are far
-// smaller, as oneDNN adds in blocks, so (8 + n / 16) eps leaves room for blocks of sixteen and no more. The
+// smaller, as libraries add in blocks, so (8 + n / 16) eps leaves room for blocks of sixteen and no more. The
 // activations have slopes of at most 1.13 and errors of a few ulp of their value.
 double product_k(int n) { return 8 + n / 16.0; }
+
+// How a layer can be computed. Each path keeps what its backward pass needs in its own way.
+struct Path {
+  const char* name;
+  bool tf32 = false, fused = true;
+  double operand_error = 0.0;  // of each product, relative: both operands lose bits
+  double gelu_error = 0.0;     // of gelu's tanh
+};
+
+#if defined(FELBO_TEST_CUDA)
+
+// Operands in tf32 keep 10 bits behind the leading one, rounded or cut off: 2^-10 each at most. cuBLASLt's
+// gelu then takes tanh.approx.f32, within 2^-11 by the PTX manual.
+const Path kPaths[] = {{"fp32"},
+                       {"fp32 without epilogues", false, false},
+                       {"tf32", true, true, 0x1p-9, 0x1p-11},
+                       {"tf32 without epilogues", true, false, 0x1p-9}};
+
+test::Exec on(const Path& path) {
+  static std::map<std::pair<bool, bool>, CudaExec> execs;
+  const std::pair key{path.tf32, path.fused};
+  if (!execs.contains(key)) {
+    const Precision precision = path.tf32 ? Precision::kTf32 : Precision::kFp32;
+    const auto added = execs.emplace(key, CudaExec(0, CudaExec::kDefaultWorkspace, precision)).first;
+    added->second.cublas_lt().fused = path.fused;
+  }
+  return test::Exec(execs.at(key));
+}
+
+#else
+
+const Path kPaths[] = {{"two threads"}};
+
+CpuExec on(const Path&) { return CpuExec(2); }
+
+#endif
 
 struct Layer {
   explicit Layer(const Case& c)
       : x(c.batch, c.in, c.extra_stride, c.offset),
         weight(c.in, c.out, c.extra_stride, c.offset),
-        bias(1, c.out),
+        bias(1, c.out, 0, c.offset),
         grad_y(c.batch, c.out, c.extra_stride, c.offset) {
     test::fill_normal(x.matrix(), 1);
     test::fill_normal(weight.matrix(), 2, 1.0f / std::sqrt(static_cast<float>(c.in)));
@@ -53,100 +97,176 @@ struct Layer {
   Guarded<float> x, weight, bias, grad_y;
 };
 
-Parity check_forward(const Case& c, Activation act, int threads) {
+/// The aux of a layer's y between guard bands; its view is empty where nothing is kept.
+struct Aux {
+  Aux(const Path& path, Activation act, int rows, int cols)
+      : bytes(dense_aux_bytes(on(path), act, rows, cols)), memory(1, bytes) {}
+  View<std::byte, 1> view() { return bytes > 0 ? memory.vector() : View<std::byte, 1>(); }
+  std::int64_t bytes;
+  Guarded<std::byte> memory;
+};
+
+Parity check_forward(const Path& path, const Case& c, Activation act, bool with_aux) {
   Layer layer(c);
-  Guarded<float> y(c.batch, c.out, c.extra_stride, c.offset), pre(c.batch, c.out, c.extra_stride);
+  Guarded<float> y(c.batch, c.out, c.extra_stride, c.offset);
+  Aux aux(path, act, c.batch, c.out);
   DenseArgs args{layer.x.matrix(), layer.weight.matrix(), layer.bias.vector(), act, y.matrix(), {}};
-  if (needs_pre_activation(act)) args.pre = pre.matrix();
-  dense(CpuExec(threads), args);
+  if (with_aux) args.aux = aux.view();
+  dense(on(path), args);
   const auto want = reference::affine<double>(to_double(layer.x.matrix()), to_double(layer.weight.matrix()),
                                               to_double(layer.bias.matrix()), c.batch, c.in, c.out);
-  std::vector<double> value, tolerance, pre_tolerance;
+  const double gelu_error = act == Activation::kGelu ? path.gelu_error : 0.0;
+  std::vector<double> value, tolerance;
   for (std::size_t i = 0; i < want.value.size(); ++i) {
     value.push_back(reference::activation(act, want.value[i]));
-    pre_tolerance.push_back(product_k(c.in) * kEps * want.magnitude[i]);
-    tolerance.push_back(1.13 * pre_tolerance.back() + 4 * kEps * std::max(1.0, std::abs(value.back())));
+    tolerance.push_back(1.13 * (product_k(c.in) * kEps + path.operand_error) * want.magnitude[i] +
+                        4 * kEps * std::max(1.0, std::abs(value.back())) +
+                        gelu_error * std::abs(want.value[i] / 2));
   }
   Parity parity;
   parity.compare("y", y.matrix(), value, tolerance);
-  if (needs_pre_activation(act)) parity.compare("pre", pre.matrix(), want.value, pre_tolerance);
-  for (const Guarded<float>* g : {&y, &pre, &layer.x, &layer.weight, &layer.bias})
-    g->check_guards(parity, "dense");
+  for (const Guarded<float>* g : {&y, &layer.x, &layer.weight, &layer.bias}) g->check_guards(parity, "dense");
+  aux.memory.check_guards(parity, "dense: aux");
   return parity;
 }
 
-Parity check_backward(const Case& c, Activation below, bool want_x, int threads) {
-  Layer layer(c);
-  // x is the output of the activation below at some pre-activation.
-  Guarded<float> pre(c.batch, c.in, c.extra_stride);
-  test::fill_normal(pre.matrix(), 5, 1.5f);
-  for (int b = 0; b < c.batch; ++b) {
-    for (int i = 0; i < c.in; ++i)
-      layer.x.matrix()(b, i) = static_cast<float>(reference::activation<double>(below, pre.matrix()(b, i)));
+/// The layer below, which makes x and keeps its aux: the unit matrix without bias, so that its value before
+/// the activation is known exactly. It has at most 11 significant bits, which every precision keeps.
+struct Below {
+  Below(const Path& path, Activation act, Case c, View<float, 2> x)
+      : pre(c.batch, c.in, c.extra_stride), aux(path, act, c.batch, c.in) {
+    test::fill_normal(pre.matrix(), 5, 1.5f);
+    for (int b = 0; b < c.batch; ++b) {
+      for (int i = 0; i < c.in; ++i) {
+        float& value = pre.matrix()(b, i);
+        value = std::round(value * 256.0f) / 256.0f;
+        if (value == 0.0f) value = 1.0f;  // relu has no derivative there
+      }
+    }
+    Guarded<float> unit(c.in, c.in), zero(1, c.in);
+    for (int i = 0; i < c.in; ++i) {
+      zero.vector()(i) = 0.0f;
+      for (int j = 0; j < c.in; ++j) unit.matrix()(i, j) = i == j ? 1.0f : 0.0f;
+    }
+    dense(on(path), {pre.matrix(), unit.matrix(), zero.vector(), act, x, aux.view()});
   }
+  Guarded<float> pre;
+  Aux aux;
+};
+
+std::vector<double> scaled(const std::vector<double>& magnitude, double k) {
+  std::vector<double> tolerance;
+  for (const double m : magnitude) tolerance.push_back(k * m);
+  return tolerance;
+}
+
+Parity check_backward(const Path& path, const Case& c, Activation act, bool want_x) {
+  Layer layer(c);
+  Below below(path, act, c, layer.x.matrix());
   Guarded<float> grad_x(c.batch, c.in, c.extra_stride, c.offset), grad_weight(c.in, c.out, c.extra_stride),
-      grad_bias(1, c.out);
-  DenseGradArgs args{layer.x.matrix(),
-                     layer.weight.matrix(),
-                     layer.grad_y.matrix(),
-                     grad_weight.matrix(),
-                     grad_bias.vector(),
-                     below,
-                     {},
-                     {}};
+      grad_bias(1, c.out, 0, c.offset);
+  DenseGradArgs args{.x = layer.x.matrix(),
+                     .weight = layer.weight.matrix(),
+                     .grad_y = layer.grad_y.matrix(),
+                     .grad_weight = grad_weight.matrix(),
+                     .grad_bias = grad_bias.vector(),
+                     .below = act,
+                     .x_aux = below.aux.view()};
   if (want_x) args.grad_x = grad_x.matrix();
-  if (needs_pre_activation(below)) args.x_pre = pre.matrix();
-  dense_backward(CpuExec(threads), args);
+  dense_backward(on(path), args);
   const auto want =
       reference::affine_gradient<double>(to_double(layer.x.matrix()), to_double(layer.weight.matrix()),
                                          to_double(layer.grad_y.matrix()), c.batch, c.in, c.out);
-  const auto scaled = [](const std::vector<double>& magnitude, double k) {
-    std::vector<double> tolerance;
-    for (const double m : magnitude) tolerance.push_back(k * kEps * m);
-    return tolerance;
-  };
+  const double over_batch = product_k(c.batch) * kEps + path.operand_error;
   Parity parity;
-  parity.compare("grad_weight", grad_weight.matrix(), want.weight,
-                 scaled(want.weight_magnitude, product_k(c.batch)));
-  parity.compare("grad_bias", grad_bias.vector(), want.bias, scaled(want.bias_magnitude, product_k(c.batch)));
+  parity.compare("grad_weight", grad_weight.matrix(), want.weight, scaled(want.weight_magnitude, over_batch));
+  parity.compare("grad_bias", grad_bias.vector(), want.bias, scaled(want.bias_magnitude, over_batch));
   if (want_x) {
     // The derivative comes from the rounded y: its error is a few eps in absolute terms (y (1 - y), 1 - y^2,
-    // 1 - e^-y), which multiplies the product.
+    // 1 - e^-y), which multiplies the product. Through gelu's derivative an error of tanh grows by
+    // 1/2 + |x (1 - t^2)' u'| / 2, which is below 8 for every x.
+    const double slope_error = 8 * (kEps + (act == Activation::kGelu ? path.gelu_error : 0.0));
     std::vector<double> value, tolerance;
     for (std::size_t i = 0; i < want.x.size(); ++i) {
       const auto at = static_cast<std::int64_t>(i);
       const double slope =
-          reference::activation_derivative<double>(below, pre.matrix()(at / c.in, at % c.in));
+          reference::activation_derivative<double>(act, below.pre.matrix()(at / c.in, at % c.in));
       value.push_back(want.x[i] * slope);
-      tolerance.push_back(product_k(c.out) * kEps * want.x_magnitude[i] * std::abs(slope) +
-                          8 * kEps * std::abs(want.x[i]));
+      tolerance.push_back((product_k(c.out) * kEps + path.operand_error) * want.x_magnitude[i] *
+                              (std::abs(slope) + slope_error) +
+                          slope_error * std::abs(want.x[i]));
     }
     parity.compare("grad_x", grad_x.matrix(), value, tolerance);
   }
-  for (const Guarded<float>* g : {&grad_x, &grad_weight, &grad_bias, &layer.grad_y})
+  for (const Guarded<float>* g : {&grad_x, &grad_weight, &grad_bias, &layer.grad_y, &layer.x})
     g->check_guards(parity, "dense_backward");
+  below.aux.memory.check_guards(parity, "dense_backward: aux");
   return parity;
 }
 
 TEST(Dense, ForwardMatchesTheReference) {
-  for (const Case& c : cases()) {
-    for (const Activation act : kAll) {
-      SCOPED_TRACE(testing::Message() << c.batch << " x " << c.in << " x " << c.out << " " << name_of(act));
-      const Parity parity = check_forward(c, act, 2);
-      FELBO_EXPECT_PARITY(parity);
+  for (const Path& path : kPaths) {
+    for (const Case& c : cases()) {
+      for (const Activation act : kAll) {
+        SCOPED_TRACE(testing::Message() << path.name << ": " << c.batch << " x " << c.in << " x " << c.out
+                                        << " " << name_of(act));
+        const Parity parity = check_forward(path, c, act, c.batch % 2 == 1);
+        FELBO_EXPECT_PARITY(parity);
+      }
     }
   }
 }
 
 TEST(Dense, BackwardMatchesTheReference) {
-  for (const Case& c : cases()) {
-    for (const Activation below : kAll) {
-      SCOPED_TRACE(testing::Message() << c.batch << " x " << c.in << " x " << c.out << " " << name_of(below));
-      const Parity parity = check_backward(c, below, c.batch % 2 == 1, 2);
-      FELBO_EXPECT_PARITY(parity);
+  for (const Path& path : kPaths) {
+    for (const Case& c : cases()) {
+      for (const Activation below : kAll) {
+        SCOPED_TRACE(testing::Message() << path.name << ": " << c.batch << " x " << c.in << " x " << c.out
+                                        << " " << name_of(below));
+        const Parity parity = check_backward(path, c, below, c.batch % 2 == 1);
+        FELBO_EXPECT_PARITY(parity);
+      }
     }
   }
 }
+
+#if defined(FELBO_TEST_CUDA)
+
+// Element (i, j) of what a layer has kept: relu's bit, gelu's value before the activation.
+double kept(Activation act, Aux& aux, const Case& c, int i, int j) {
+  const std::int64_t row = i * (aux.bytes / c.batch);
+  if (act == Activation::kRelu) return (aux.view()(row + j / 8) >> j % 8 & std::byte{1}) != std::byte{0};
+  float value = 0.0f;
+  std::memcpy(&value, &aux.view()(row + j * 4), sizeof value);
+  return value;
+}
+
+// A backward pass may be fused where its forward pass was not, and the other way round: cuBLASLt refuses them
+// for different reasons. So both must keep the same in the same place.
+TEST(Dense, EpiloguesAndKernelsKeepTheSame) {
+  for (const Case& c : {Case{3, 20, 1}, Case{5, 33, 31, 1, 1}, Case{17, 31, 129}, Case{128, 20, 256}}) {
+    for (const auto& [act, fused, plain] : {std::tuple(Activation::kRelu, &kPaths[0], &kPaths[1]),
+                                            std::tuple(Activation::kGelu, &kPaths[2], &kPaths[3])}) {
+      Layer layer(c);
+      Guarded<float> y(c.batch, c.out);
+      Aux by_epilogue(*fused, act, c.batch, c.out), by_kernel(*plain, act, c.batch, c.out);
+      DenseArgs args{layer.x.matrix(), layer.weight.matrix(), layer.bias.vector(), act, y.matrix(), {}};
+      args.aux = by_epilogue.view();
+      dense(on(*fused), args);
+      args.aux = by_kernel.view();
+      dense(on(*plain), args);
+      for (int i = 0; i < c.batch; ++i) {
+        for (int j = 0; j < c.out; ++j)
+          ASSERT_NEAR(kept(act, by_epilogue, c, i, j), kept(act, by_kernel, c, i, j), 0.01)
+              << name_of(act) << " " << i << " " << j;
+      }
+    }
+  }
+}
+
+#endif
+
+#if !defined(FELBO_TEST_CUDA)
 
 // Users rely on it: the same run on any number of threads gives the same bits.
 TEST(Dense, BitsDoNotDependOnThreads) {
@@ -197,6 +317,32 @@ TEST(Dense, BitsDoNotDependOnTheBatch) {
         << rows;
   }
 }
+
+#else
+
+// Users rely on it: the same run gives the same bits.
+TEST(Dense, BitsAreTheSameEachTime) {
+  for (const Path& path : kPaths) {
+    const Case c{257, 785, 129};
+    std::vector<std::vector<float>> results;
+    for (int run = 0; run < 3; ++run) {
+      Layer layer(c);
+      Guarded<float> y(c.batch, c.out), grad_weight(c.in, c.out), grad_bias(1, c.out);
+      dense(on(path),
+            {layer.x.matrix(), layer.weight.matrix(), layer.bias.vector(), Activation::kTanh, y.matrix()});
+      dense_backward(on(path), {layer.x.matrix(), layer.weight.matrix(), layer.grad_y.matrix(),
+                                grad_weight.matrix(), grad_bias.vector()});
+      std::vector<float> all;
+      for (Guarded<float>* g : {&y, &grad_weight, &grad_bias})
+        all.insert(all.end(), g->vector().begin(), g->vector().end());
+      results.push_back(all);
+    }
+    EXPECT_EQ(results[1], results[0]) << path.name;
+    EXPECT_EQ(results[2], results[0]) << path.name;
+  }
+}
+
+#endif
 
 // The reference's derivative against central differences of the reference's value.
 TEST(DenseReference, DerivativeOfTheActivations) {
@@ -252,15 +398,22 @@ TEST(DenseReference, GoldenValues) {
 // Far out, the derivative keeps its relative accuracy where it is small (softplus: e^x) and stays finite
 // (gelu).
 TEST(Dense, DerivativesFarOut) {
+  // Two rows through the layer below with weight 1, then through one with weight 1.
   const auto derivative = [](Activation below, float at) {
-    float x[2], pre[2] = {at, at}, weight[1] = {1}, grad_y[2] = {1, 1}, grad_weight[1], grad_bias[1],
-                grad_x[2];
-    for (float& value : x) value = static_cast<float>(reference::activation<double>(below, at));
-    DenseGradArgs args{.x = {x, 2, 1}, .weight = {weight, 1, 1}, .grad_y = {grad_y, 2, 1}};
-    args.grad_weight = {grad_weight, 1, 1}, args.grad_bias = {grad_bias, 1}, args.below = below;
-    args.grad_x = {grad_x, 2, 1};
-    if (needs_pre_activation(below)) args.x_pre = {pre, 2, 1};
-    dense_backward(CpuExec(1), args);
+    const Path& path = kPaths[0];
+    test::Array<float> pre{at, at}, x(2), one{1}, zero{0}, grad_y{1, 1}, grad_weight(1), grad_bias(1),
+        grad_x(2);
+    Aux aux(path, below, 2, 1);
+    dense(on(path),
+          {{pre.data(), 2, 1}, {one.data(), 1, 1}, {zero.data(), 1}, below, {x.data(), 2, 1}, aux.view()});
+    dense_backward(on(path), {.x = {x.data(), 2, 1},
+                              .weight = {one.data(), 1, 1},
+                              .grad_y = {grad_y.data(), 2, 1},
+                              .grad_weight = {grad_weight.data(), 1, 1},
+                              .grad_bias = {grad_bias.data(), 1},
+                              .below = below,
+                              .x_aux = aux.view(),
+                              .grad_x = {grad_x.data(), 2, 1}});
     return grad_x[0];
   };
   for (const float x : {-80.0f, -30.0f, -16.0f, -5.0f, -2.3f, -2.2f, 0.0f, 3.0f, 50.0f}) {
@@ -275,31 +428,39 @@ TEST(Dense, DerivativesFarOut) {
 }
 
 TEST(Dense, NanReachesTheOutput) {
-  for (const Activation act : kAll) {
-    float x[2] = {1, std::nanf("")}, w[1] = {1}, bias[1] = {0}, y[2], pre[2];
-    DenseArgs args{{x, 2, 1}, {w, 1, 1}, {bias, 1}, act, {y, 2, 1}, {}};
-    if (needs_pre_activation(act)) args.pre = {pre, 2, 1};
-    dense(CpuExec(1), args);
-    EXPECT_FALSE(std::isnan(y[0])) << name_of(act);
-    EXPECT_TRUE(std::isnan(y[1])) << name_of(act);
+  for (const Path& path : kPaths) {
+    for (const Activation act : kAll) {
+      test::Array<float> x{1, std::nanf("")}, w{1}, bias{0}, y(2);
+      dense(on(path), {{x.data(), 2, 1}, {w.data(), 1, 1}, {bias.data(), 1}, act, {y.data(), 2, 1}});
+      EXPECT_FALSE(std::isnan(y[0])) << name_of(act);
+#if defined(FELBO_TEST_CUDA)
+      if (act == Activation::kRelu && path.fused) continue;  // cuBLASLt's makes it 0
+#endif
+      EXPECT_TRUE(std::isnan(y[1])) << path.name << " " << name_of(act);
+    }
   }
 }
 
 TEST(Dense, RefusesShapesThatDisagree) {
-  float a[16] = {};
-  EXPECT_THROW(dense(CpuExec(1), {{a, 2, 3}, {a, 2, 2}, {a, 2}, Activation::kRelu, {a, 2, 2}, {}}),
-               std::invalid_argument);
-  EXPECT_THROW(dense(CpuExec(1), {{a, 2, 3}, {a, 3, 2}, {a, 3}, Activation::kRelu, {a, 2, 2}, {}}),
-               std::invalid_argument);
-  EXPECT_THROW(dense(CpuExec(1), {{a, 2, 3}, {a, 3, 2}, {a, 2}, Activation::kGelu, {a, 2, 2}, {}}),
+  test::Array<float> memory(16);
+  float* a = memory.data();
+  const auto forward = [](const DenseArgs& args) { dense(on(kPaths[0]), args); };
+  const auto backward = [](const DenseGradArgs& args) { dense_backward(on(kPaths[0]), args); };
+  EXPECT_THROW(forward({{a, 2, 3}, {a, 2, 2}, {a, 2}, Activation::kRelu, {a, 2, 2}}), std::invalid_argument);
+  EXPECT_THROW(forward({{a, 2, 3}, {a, 3, 2}, {a, 3}, Activation::kRelu, {a, 2, 2}}), std::invalid_argument);
+  EXPECT_THROW(forward({{a, 0, 3}, {a, 3, 2}, {a, 2}, Activation::kRelu, {a, 0, 2}}), std::invalid_argument);
+  std::byte* bytes = reinterpret_cast<std::byte*>(a);
+  for (const View<std::byte, 1> aux : {View<std::byte, 1>{bytes, 15}, View<std::byte, 1>{bytes + 4, 64}}) {
+    EXPECT_THROW(forward({{a, 2, 3}, {a, 3, 2}, {a, 2}, Activation::kGelu, {a, 2, 2}, aux}),
+                 std::invalid_argument);
+  }
+  EXPECT_THROW(backward({{a, 2, 3}, {a, 3, 2}, {a, 2, 2}, {a, 2, 2}, {a, 2}, Activation::kRelu, {}, {}}),
                std::invalid_argument);
   EXPECT_THROW(
-      dense_backward(CpuExec(1),
-                     {{a, 2, 3}, {a, 3, 2}, {a, 2, 2}, {a, 2, 2}, {a, 2}, Activation::kRelu, {}, {}}),
+      backward({{a, 2, 3}, {a, 3, 2}, {a, 2, 2}, {a, 3, 2}, {a, 2}, Activation::kIdentity, {}, {a, 2, 2}}),
       std::invalid_argument);
   EXPECT_THROW(
-      dense_backward(CpuExec(1),
-                     {{a, 2, 3}, {a, 3, 2}, {a, 2, 2}, {a, 3, 2}, {a, 2}, Activation::kRelu, {}, {a, 2, 2}}),
+      backward({{a, 2, 3}, {a, 3, 2}, {a, 2, 2}, {a, 3, 2}, {a, 2}, Activation::kGelu, {}, {a, 2, 3}}),
       std::invalid_argument);
   EXPECT_THROW(activation_from_name("swish"), std::invalid_argument);
   for (const Activation act : kAll) EXPECT_EQ(activation_from_name(name_of(act)), act);

@@ -1,6 +1,7 @@
 // Runs unchanged CUDA kernels on a CPU, to check their logic on machines with no GPU: one fiber a CUDA
 // thread, switched only where threads wait for each other. include/cuda_runtime.h stands in for the toolkit's
-// header of that name, so kernels and launchers compile with a plain C++ compiler and no CUDA header.
+// header of that name, so kernels and launchers compile with a plain C++ compiler and no CUDA header;
+// include/cublasLt.h does so for cuBLASLt.
 //
 // Blocks run one after another, each under one of five schedules; a result that depends on the schedule is a
 // race. Built with FELBO_EMULATOR_TSAN and run with kernels under -fsanitize=thread, it is a race check:
@@ -44,11 +45,16 @@ struct Machine {
   int devices = 1;
   int major = 9, minor = 0;
   std::size_t total_memory = std::size_t{16} << 30;
+  int cublas_error = 0;           // a cublasStatus_t that starting cuBLASLt gives
+  bool refuse_epilogues = false;  // cuBLASLt finds no algorithm for a product with an epilogue
+  std::int64_t heuristics = 0;    // how often it was asked for an algorithm and found one
 };
 Machine& machine();
 
 /// Bytes that cudaMalloc and its kin gave out and nobody freed yet.
 std::size_t live_bytes();
+/// Handles, descriptors, layouts and preferences of cuBLASLt that nobody destroyed yet.
+std::int64_t live_cublas_objects();
 /// Work of a library on the stream: runs now, or is recorded while the stream is being captured.
 void enqueue(std::function<void()> work);
 /// Kernels launched so far.

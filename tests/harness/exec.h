@@ -24,20 +24,23 @@ inline const CudaExec& the_cuda_exec() {
   return exec;
 }
 
-/// The device; waits at the end of the statement that asked for it, so that results can be read.
+/// A device; waits at the end of the statement that asked for it, so that results can be read.
 class Exec {
  public:
-  Exec() = default;
+  explicit Exec(const CudaExec& exec) : exec_(exec) {}
   Exec(const Exec&) = delete;
   Exec& operator=(const Exec&) = delete;
   ~Exec() noexcept(false) {
-    if (std::uncaught_exceptions() == 0) the_cuda_exec().synchronize();
+    if (std::uncaught_exceptions() == 0) exec_.synchronize();
   }
-  operator const CudaExec&() const { return the_cuda_exec(); }
+  operator const CudaExec&() const { return exec_; }
+
+ private:
+  const CudaExec& exec_;
 };
 
 /// A CPU has threads to choose; a device does not.
-inline Exec exec(int /*threads*/) { return {}; }
+inline Exec exec(int /*threads*/) { return Exec(the_cuda_exec()); }
 
 /// The kind of Exec, and one that a test keeps: host code is made for it.
 using ExecType = CudaExec;
