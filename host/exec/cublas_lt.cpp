@@ -165,7 +165,7 @@ bool CublasLt::enqueue(const CudaExec& exec, const Product& p) {
   const Key key = key_of(exec, p);
   auto found = plans_.find(key);
   if (found == plans_.end()) found = plans_.emplace(key, make_plan(exec, p, key)).first;
-  const Plan& plan = *found->second;
+  Plan& plan = *found->second;
   if (!plan.found && plain) {
     throw std::runtime_error(
         fmt::format("cuBLASLt has no algorithm for a {} product of {} x {} x {} with a "
@@ -175,9 +175,13 @@ bool CublasLt::enqueue(const CudaExec& exec, const Product& p) {
   if (!plan.found) return false;
   set_pointers(plan.desc, p);
   const float one = 1.0f, zero = 0.0f;
-  FELBO_CUBLAS_CHECK(cublasLtMatmul(handle_, plan.desc.get(), &one, p.a, plan.a.get(), p.b, plan.b.get(),
-                                    &zero, p.d, plan.d.get(), p.d, plan.d.get(), &plan.algorithm,
-                                    exec.workspace().data(), exec.workspace().size(), exec.stream()));
+  const cublasStatus_t status = cublasLtMatmul(
+      handle_, plan.desc.get(), &one, p.a, plan.a.get(), p.b, plan.b.get(), &zero, p.d, plan.d.get(), p.d,
+      plan.d.get(), &plan.algorithm, exec.workspace().data(), exec.workspace().size(), exec.stream());
+  // Finding an algorithm is no promise that it runs.
+  plan.found = plain || status != CUBLAS_STATUS_NOT_SUPPORTED;
+  if (!plan.found) return false;
+  FELBO_CUBLAS_CHECK(status);
   return true;
 }
 

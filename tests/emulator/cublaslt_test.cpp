@@ -169,6 +169,15 @@ TEST_F(CublasLtTest, SaysThatItCannotStart) {
   EXPECT_EQ(emulator::live_bytes(), before);
 }
 
+TEST_F(CublasLtTest, AnEpilogueThatIsRefusedLateIsRefused) {
+  const CudaExec exec;
+  Small s;
+  EXPECT_TRUE(exec.cublas_lt().enqueue(exec, s.product(CUBLASLT_EPILOGUE_RELU)));
+  emulator::machine().refuse_epilogues = true;
+  EXPECT_FALSE(exec.cublas_lt().enqueue(exec, s.product(CUBLASLT_EPILOGUE_RELU)));
+  EXPECT_TRUE(exec.cublas_lt().enqueue(exec, s.product()));
+}
+
 TEST_F(CublasLtTest, DenseGoesOnWhereEpiloguesAreRefused) {
   emulator::machine().refuse_epilogues = true;
   const CudaExec exec;
