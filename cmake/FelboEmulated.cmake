@@ -106,6 +106,28 @@ function(felbo_add_planted_bug kind kernel report)
   endif()
 endfunction()
 
+# The whole program on the emulated machine, run as a script would.
+function(felbo_add_emulated_program)
+  file(GLOB cli_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/host/cli/*.cpp)
+  list(FILTER cli_sources EXCLUDE REGEX "_test\\.cpp$")
+  add_executable(felbo_emulated_program ${cli_sources} ${PROJECT_SOURCE_DIR}/tests/emulator/no_bench.cpp)
+  felbo_configure_emulated(felbo_emulated_program)
+  target_compile_definitions(felbo_emulated_program PRIVATE FELBO_WITH_CUDA=1 FELBO_VERSION="${PROJECT_VERSION}"
+                             FELBO_ARCH_NAME="${FELBO_ARCH}" FELBO_CUDA_VERSION="emulated")
+  target_link_libraries(felbo_emulated_program PRIVATE felbo_emulated felbo_host CLI11::CLI11 DNNL::dnnl PNG::PNG
+                        ZLIB::ZLIB)
+  add_executable(test_emulated_program ${PROJECT_SOURCE_DIR}/tests/emulator/program_test.cpp)
+  felbo_configure_target(test_emulated_program)
+  target_compile_options(test_emulated_program PRIVATE -O0)
+  target_compile_definitions(test_emulated_program PRIVATE
+    FELBO_PROGRAM="$<TARGET_FILE:felbo_emulated_program>" FELBO_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+    FELBO_PYTHON="${PROJECT_SOURCE_DIR}/build/venv/bin/python")
+  target_link_libraries(test_emulated_program PRIVATE felbo_test_harness)
+  add_dependencies(test_emulated_program felbo_emulated_program)
+  add_test(NAME emulated.program COMMAND test_emulated_program)
+  set_tests_properties(emulated.program PROPERTIES TIMEOUT 1200 LABELS emulated ENVIRONMENT "GOMP_SPINCOUNT=2000")
+endfunction()
+
 # The emulator's own tests: kernels with a planted bug, each found by the tool that is there to find it.
 function(felbo_add_emulator_tests)
   set(folder ${PROJECT_SOURCE_DIR}/tests/emulator)

@@ -7,7 +7,9 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
@@ -23,13 +25,30 @@ std::string compiler() {
 #endif
 }
 
+/// The processor, and the GPUs or why none can be used.
+std::vector<std::string> devices() {
+  std::vector<std::string> lines{fmt::format("cpu: {} cores", omp_get_num_procs())};
+#if FELBO_WITH_CUDA
+  try {
+    for (const CudaDevice& d : cuda_devices()) {
+      lines.push_back(fmt::format("cuda:{}: {}, compute capability {}.{}, {} multiprocessors, {:.1f} GiB",
+                                  d.index, d.name, d.major, d.minor, d.multiprocessors,
+                                  static_cast<double>(d.memory) / (1 << 30)));
+    }
+  } catch (const std::runtime_error& error) {
+    lines.push_back(fmt::format("cuda: {}", error.what()));
+  }
+#endif
+  return lines;
+}
+
 nlohmann::ordered_json info() {
   const dnnl_version_t* dnnl = dnnl_version();
   return {{"version", FELBO_VERSION},
           {"compiler", compiler()},
           {"arch", FELBO_ARCH_NAME},
-          {"cuda", "not built"},
-          {"devices", {fmt::format("cpu: {} cores", omp_get_num_procs())}},
+          {"cuda", FELBO_CUDA_VERSION},
+          {"devices", devices()},
           {"libraries",
            {{"onednn", fmt::format("{}.{}.{}", dnnl->major, dnnl->minor, dnnl->patch)},
             {"fmt", FMT_VERSION},

@@ -247,6 +247,7 @@ class EpochLoop {
         held_out_(held_out_part(t_.data)),
         schedule_(lr_schedule(t_.config)),
         train_(t_.exec, t_.data.train),
+        judged_(t_.exec, *held_out_.part),
         batch_(std::min(t_.config.batch, train_.rows())),
         step_(t_.exec, t_.vae, train_, t_.state, step_options()),
         progress_(schedule_.epochs(), steps_per_epoch(train_.rows(), batch_), ProgressKind::kAuto,
@@ -255,6 +256,7 @@ class EpochLoop {
   TrainResult operator()() {
     if (t_.state.epoch >= schedule_.epochs()) judge();
     while (t_.state.epoch < schedule_.epochs()) run_epoch();
+    progress_.finish();
     return std::move(result_);
   }
 
@@ -266,8 +268,8 @@ class EpochLoop {
   }
 
   void judge() {
-    result_.held_out =
-        evaluate_part(t_.exec, t_.config, t_.vae, t_.state, *held_out_.part, 1, t_.config.seed);
+    result_.held_out = evaluate(t_.exec, t_.vae, t_.state.parameters.view(), judged_,
+                                {1, binarize_mode(t_.config), t_.config.seed});
   }
 
   void run_epoch() {
@@ -302,7 +304,7 @@ class EpochLoop {
   Training<Exec>& t_;
   NamedPart held_out_;
   LrSchedule schedule_;
-  ResidentData<Exec> train_;
+  ResidentData<Exec> train_, judged_;
   std::int64_t batch_;
   TrainingStep<Exec> step_;
   Progress progress_;
@@ -311,11 +313,11 @@ class EpochLoop {
 
 /// The remaining epochs; a run that diverges says what is left of it.
 template <class Exec>
-TrainResult run_epochs(Training<Exec>& t) {
+TrainResult run_epochs(EpochLoop<Exec>& loop, const std::filesystem::path& run) {
   try {
-    return EpochLoop<Exec>(t)();
+    return loop();
   } catch (const Diverged& error) {
-    const std::filesystem::path checkpoint = run_files(t.run).checkpoint;
+    const std::filesystem::path checkpoint = run_files(run).checkpoint;
     const bool saved = std::filesystem::exists(checkpoint);
     throw std::runtime_error(
         fmt::format("{}. {}", error.what(),
@@ -355,11 +357,12 @@ nlohmann::ordered_json result_json(const Training<Exec>& t, const TrainResult& r
 template <class Exec>
 void train_on(const Exec& exec, PreparedRun prepared, const TrainFlags& flags, Clock::time_point start) {
   Training<Exec> training(exec, std::move(prepared));
+  EpochLoop<Exec> loop(training);  // takes its memory
   open_folder(flags, training.config, training.state.epoch);
   const NamedPart held_out = held_out_part(training.data);
   log_beginning(training, held_out);
   const bool pictures = wants_pictures(held_out.part->shape);
-  const TrainResult result = run_epochs(training);
+  const TrainResult result = run_epochs(loop, training.run);
   if (pictures) try_pictures(training);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const std::optional<ExactGap> exact = exact_gap(*held_out.part, result.held_out);

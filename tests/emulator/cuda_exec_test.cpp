@@ -142,8 +142,8 @@ TEST_F(CudaExecTest, LaunchesAreChecked) {
 
 __global__ void add_to(int* total, const int* what) { *total += *what; }
 
-// Run 1 is plain, run 2 recorded and launched, run 3 launched: the host's part happens twice, the device's work
-// three times, each with the number that stands in memory by then.
+// Run 1 is plain, run 2 recorded and launched, run 3 launched: the host's part happens twice, the device's
+// work three times, each with the number that stands in memory by then.
 TEST_F(CudaExecTest, ReplaysWhatWasRecorded) {
   const CudaExec exec;
   const Buffer<CudaExec, int> total(exec, 1), what(exec, 1);
@@ -166,8 +166,9 @@ TEST_F(CudaExecTest, ReplaysWhatWasRecorded) {
 TEST_F(CudaExecTest, RecordingRefusesAllocationsAndWaiting) {
   const CudaExec exec;
   for (const std::function<void()>& bad :
-       {std::function<void()>([&] { exec.synchronize(); }), {[&] { Buffer<CudaExec, int>(exec, 1); }},
-        {[] { throw std::runtime_error("cudaErrorStreamCapture of its own"); }}}) {
+       {std::function<void()>([&] { exec.synchronize(); }), {[&] { Buffer<CudaExec, int>(exec, 1); }}, {[] {
+          throw std::runtime_error("cudaErrorStreamCapture of its own");
+        }}}) {
     Replay<CudaExec> replay;
     replay(exec, [] {});
     EXPECT_NE(failure([&] { replay(exec, bad); }).find("cudaErrorStreamCapture"), std::string::npos);

@@ -39,7 +39,8 @@ struct KernelError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// What the emulated machine reports about itself. Tests change it to see failures reported.
+/// What the emulated machine reports about itself. Tests change it to see failures reported; for a whole
+/// program FELBO_EMULATOR_MACHINE=no-driver|no-device|old-device|little-memory does.
 struct Machine {
   int driver_error = 0;  // a cudaError_t that counting devices gives
   int devices = 1;

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -69,12 +70,22 @@ cudaError_t release(void* memory) {
   return cudaSuccess;
 }
 
+Machine machine_from(const char* fault) {
+  Machine machine;
+  const std::string name = fault == nullptr ? "" : fault;
+  if (name == "no-driver") machine.driver_error = cudaErrorInsufficientDriver;
+  if (name == "no-device") machine.devices = 0;
+  if (name == "old-device") machine.major = 7;
+  if (name == "little-memory") machine.total_memory = (std::size_t{32} << 20) + 8192;
+  return machine;
+}
+
 bool is_device(int device) { return device >= 0 && device < machine().devices; }
 
 }  // namespace
 
 Machine& machine() {
-  static Machine machine;
+  static Machine machine = machine_from(std::getenv("FELBO_EMULATOR_MACHINE"));
   return machine;
 }
 std::size_t live_bytes() { return live; }
