@@ -48,8 +48,10 @@ function(felbo_add_emulated_runs test target)
   endforeach()
 endfunction()
 
-# The tests of one op once more for CudaExec: emulated under each schedule, under the race check, and on a GPU.
+# The tests of an op or of a host room once more for CudaExec: emulated under each schedule, under the race check (an op
+# only: a room runs the same kernels), and on a GPU.
 function(felbo_add_cuda_tests op sources)
+  cmake_parse_arguments(arg "RACES" "" "" ${ARGN})
   set(target test_emulated_${op})
   add_library(${target}_objects OBJECT ${sources})
   felbo_configure_emulated(${target}_objects)
@@ -59,7 +61,7 @@ function(felbo_add_cuda_tests op sources)
   felbo_configure_target(${target})
   target_link_libraries(${target} PRIVATE felbo_emulated felbo_test_harness)
   felbo_add_emulated_runs(${op} ${target})
-  if(TARGET felbo_emulated_races)
+  if(arg_RACES AND TARGET felbo_emulated_races)
     add_executable(test_races_${op} ${sources})
     felbo_configure_emulated(test_races_${op})
     felbo_check_races(test_races_${op})

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <stdexcept>
+#include <string>
 #include <type_traits>
 
 #include "kernels/common/check.h"
@@ -107,7 +108,10 @@ struct CublasLt::Plan {
   bool found = false;
 };
 
-CublasLt::CublasLt() { FELBO_CUBLAS_CHECK(cublasLtCreate(&handle_)); }
+CublasLt::CublasLt() {
+  if (const std::string failure = cublas_lt_failure(); !failure.empty()) throw std::runtime_error(failure);
+  FELBO_CUBLAS_CHECK(cublasLtCreate(&handle_));
+}
 
 CublasLt::~CublasLt() {
   plans_.clear();

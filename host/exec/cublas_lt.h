@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 
 #include "host/exec/cuda_exec.h"
 
@@ -30,6 +31,9 @@ struct Product {
   const void* aux = nullptr;    // what an _AUX epilogue writes and DRELU and DGELU read
   std::int64_t aux_ld = 0;      // in elements: bits for relu, floats for gelu
 };
+
+/// Why cuBLASLt's shared library cannot be used on this machine; empty where it can.
+std::string cublas_lt_failure();
 
 /// The cuBLASLt handle of a CudaExec, and a plan for each kind of product it has seen. Not for several
 /// threads at once.

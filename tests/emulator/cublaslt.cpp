@@ -13,6 +13,7 @@
 #include <numbers>
 #include <vector>
 
+#include "host/exec/cublas_lt.h"
 #include "tests/emulator/emulator.h"
 
 struct cublasLtContext {};
@@ -289,6 +290,8 @@ const char* cublasLtGetStatusName(cublasStatus_t status) {
   return "unknown status";
 }
 const char* cublasLtGetStatusString(cublasStatus_t status) { return cublasLtGetStatusName(status); }
+
+std::string felbo::cublas_lt_failure() { return felbo::emulator::machine().cublas_failure; }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
   const auto failure = static_cast<cublasStatus_t>(felbo::emulator::machine().cublas_error);

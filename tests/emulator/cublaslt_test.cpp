@@ -169,6 +169,18 @@ TEST_F(CublasLtTest, SaysThatItCannotStart) {
   EXPECT_EQ(emulator::live_bytes(), before);
 }
 
+TEST_F(CublasLtTest, SaysThatTheLibraryIsNotThere) {
+  emulator::machine().cublas_failure = "libcublasLt.so cannot be loaded";
+  const std::size_t before = emulator::live_bytes();
+  try {
+    CudaExec exec;
+    ADD_FAILURE();
+  } catch (const std::runtime_error& e) {
+    EXPECT_STREQ(e.what(), "libcublasLt.so cannot be loaded");
+  }
+  EXPECT_EQ(emulator::live_bytes(), before);
+}
+
 TEST_F(CublasLtTest, AnEpilogueThatIsRefusedLateIsRefused) {
   const CudaExec exec;
   Small s;

@@ -47,6 +47,7 @@ struct Machine {
   int major = 9, minor = 0;
   std::size_t total_memory = std::size_t{16} << 30;
   int cublas_error = 0;           // a cublasStatus_t that starting cuBLASLt gives
+  std::string cublas_failure;     // why its library cannot be loaded, if it cannot
   bool refuse_epilogues = false;  // cuBLASLt finds no algorithm for a product with an epilogue
   std::int64_t heuristics = 0;    // how often it was asked for an algorithm and found one
 };
