@@ -1,6 +1,6 @@
 // cuBLASLt's functions, each found in the shared library when it is first called. Linked in the usual way the
-// library, half a gigabyte, would be loaded whenever the program starts, and the program would not start at all
-// on a machine without it, on which it has a CPU to run on.
+// library, half a gigabyte, would be loaded whenever the program starts, and the program would not start at
+// all on a machine without it, on which it has a CPU to run on.
 #include <cublasLt.h>
 #include <dlfcn.h>
 
@@ -50,9 +50,9 @@ std::string cublas_lt_failure() {
 }  // namespace felbo
 
 /// Defines cuBLASLt's function `name`, which calls the library's.
-#define FELBO_FORWARD(name, parameters, arguments)                    \
-  cublasStatus_t CUBLASWINAPI name parameters {                       \
-    static auto* const call = felbo::find<decltype(name)>(#name);     \
+#define FELBO_FORWARD(name, parameters, arguments)                           \
+  cublasStatus_t CUBLASWINAPI name parameters {                              \
+    static auto* const call = felbo::find<decltype(name)>(#name);            \
     return call == nullptr ? CUBLAS_STATUS_NOT_INITIALIZED : call arguments; \
   }
 
@@ -62,9 +62,10 @@ FELBO_FORWARD(cublasLtCreate, (cublasLtHandle_t * handle), (handle))
 FELBO_FORWARD(cublasLtDestroy, (cublasLtHandle_t handle), (handle))
 FELBO_FORWARD(cublasLtMatmul,
               (cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void* alpha, const void* a,
-               cublasLtMatrixLayout_t layout_a, const void* b, cublasLtMatrixLayout_t layout_b, const void* beta,
-               const void* c, cublasLtMatrixLayout_t layout_c, void* d, cublasLtMatrixLayout_t layout_d,
-               const cublasLtMatmulAlgo_t* algo, void* workspace, size_t bytes, cudaStream_t stream),
+               cublasLtMatrixLayout_t layout_a, const void* b, cublasLtMatrixLayout_t layout_b,
+               const void* beta, const void* c, cublasLtMatrixLayout_t layout_c, void* d,
+               cublasLtMatrixLayout_t layout_d, const cublasLtMatmulAlgo_t* algo, void* workspace,
+               size_t bytes, cudaStream_t stream),
               (handle, desc, alpha, a, layout_a, b, layout_b, beta, c, layout_c, d, layout_d, algo, workspace,
                bytes, stream))
 FELBO_FORWARD(cublasLtMatmulAlgoGetHeuristic,
@@ -78,7 +79,8 @@ FELBO_FORWARD(cublasLtMatmulDescCreate,
               (desc, compute, scale))
 FELBO_FORWARD(cublasLtMatmulDescDestroy, (cublasLtMatmulDesc_t desc), (desc))
 FELBO_FORWARD(cublasLtMatmulDescSetAttribute,
-              (cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attribute, const void* value, size_t size),
+              (cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attribute, const void* value,
+               size_t size),
               (desc, attribute, value, size))
 FELBO_FORWARD(cublasLtMatrixLayoutCreate,
               (cublasLtMatrixLayout_t * layout, cudaDataType type, uint64_t rows, uint64_t cols, int64_t ld),

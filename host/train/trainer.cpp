@@ -25,4 +25,12 @@ void check_finite(const std::string& which, int epoch, const ElboTerms& terms) {
       which, epoch, number_text(terms.elbo), number_text(terms.log_px_given_z), number_text(terms.kl)));
 }
 
+void check_parameters(int epoch, std::int64_t non_finite) {
+  if (non_finite == 0) return;
+  throw Diverged(
+      fmt::format("after epoch {} {} parameters are NaN or infinite: the run diverged. Try a lower --lr, a "
+                  "warm-up (--warmup-epochs) or narrower --log-var-clamp",
+                  epoch, non_finite));
+}
+
 }  // namespace felbo

@@ -36,13 +36,16 @@ class Diverged : public std::runtime_error {
 /// Throws Diverged, naming `which` ELBO ("training", "held-out"), unless the bound is finite.
 void check_finite(const std::string& which, int epoch, const ElboTerms& terms);
 
+/// Throws Diverged unless the count of parameters that are NaN or infinite after `epoch` is 0.
+void check_parameters(int epoch, std::int64_t non_finite);
+
 /// Steps an epoch of `rows` data in batches of `batch` has; the last batch may be smaller.
 inline std::int64_t steps_per_epoch(std::int64_t rows, std::int64_t batch) {
   return (rows + batch - 1) / batch;
 }
 
 /// Runs epoch state.epoch + 1: every datum once, in the order of (seed, epoch). Throws Diverged if
-/// the epoch's ELBO is not finite; `state`, which is the step's, is then of no more use.
+/// the epoch's ELBO or a parameter is not finite; `state`, which is the step's, is then of no more use.
 template <class Exec>
 EpochTraining train_epoch(TrainingStep<Exec>& step, ModelState<Exec>& state, std::int64_t rows,
                           std::int64_t batch, std::uint64_t seed, const LrSchedule& schedule,
@@ -65,6 +68,7 @@ EpochTraining train_epoch(TrainingStep<Exec>& step, ModelState<Exec>& state, std
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.samples_per_second = static_cast<double>(rows) / result.seconds;
   check_finite("training", state.epoch, result.terms);
+  check_parameters(state.epoch, step.non_finite_parameters());
   return result;
 }
 

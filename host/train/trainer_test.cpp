@@ -40,5 +40,16 @@ TEST(CheckFinite, ANanHasNoSign) {
   }
 }
 
+TEST(CheckParameters, NamesTheirNumber) {
+  EXPECT_NO_THROW(check_parameters(3, 0));
+  try {
+    check_parameters(3, 12);
+    ADD_FAILURE();
+  } catch (const Diverged& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find("after epoch 3 12 parameters are NaN or infinite"), std::string::npos) << message;
+  }
+}
+
 }  // namespace
 }  // namespace felbo

@@ -59,7 +59,8 @@ class TrainingStep {
         gradient_(exec, vae.table().size()),
         work_(exec, vae, options.max_batch, options.samples, true),
         totals_(exec, 3),
-        clamped_(exec, 1) {
+        clamped_(exec, 1),
+        found_(exec, 1) {
     FELBO_CHECK(data.cols() == vae.config().dimensions, "the data have {} columns, the model was made for {}",
                 data.cols(), vae.config().dimensions);
   }
@@ -100,6 +101,14 @@ class TrainingStep {
     count_ += B;
     ++state_.step;
     return B;
+  }
+
+  /// How many parameters are NaN or infinite. Waits for the steps taken. Losses alone do not tell: a relu may
+  /// make 0 of NaN, and a network that is NaN in its depth then goes on with what its last bias gives.
+  std::int64_t non_finite_parameters() const {
+    zero(exec_, found_.view());
+    add_non_finite(exec_, {state_.parameters.view(), found_.view()});
+    return to_host(exec_, found_.view())[0];
   }
 
   /// The flat gradient of the last step, (P).
@@ -208,7 +217,7 @@ class TrainingStep {
   Buffer<Exec, float> gradient_;
   VaeWorkspace<Exec> work_;
   Buffer<Exec, double> totals_;
-  Buffer<Exec, std::int64_t> clamped_;
+  Buffer<Exec, std::int64_t> clamped_, found_;
   std::map<std::int64_t, Replay<Exec>> replays_;  // one a size of batch: full ones, and an epoch's last
   std::int64_t left_ = 0;                         // data that the steps laid out have still to visit
   std::int64_t count_ = 0;

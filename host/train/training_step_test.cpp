@@ -653,6 +653,16 @@ TEST(TrainingStep, ANanInTheDataReachesTheTotals) {
   EXPECT_TRUE(std::isnan(step.totals().elbo));
 }
 
+// The losses of the epoch need not show it.
+TEST(TrainingStep, CountsTheParametersThatAreNoNumbers) {
+  Judge judge({.hidden = {17}}, 1);
+  EXPECT_EQ(judge.training_step().non_finite_parameters(), 0);
+  View<float, 1> parameters = judge.state().parameters.view();
+  upload(test::open_exec(1), std::vector{std::nanf(""), HUGE_VALF}, parameters.slice(5, 2));
+  EXPECT_EQ(judge.training_step().non_finite_parameters(), 2);
+  EXPECT_EQ(judge.training_step().non_finite_parameters(), 2);
+}
+
 TEST(TrainingStep, RefusesStepsAndDataThatDoNotFit) {
   const Case c;
   const test::ExecHandle exec = test::open_exec(1);

@@ -1,4 +1,5 @@
-// Running totals of per-row counts, such as the log-variances that a clamp held.
+// Running totals of counts: per-row ones, such as the log-variances that a clamp held, and numbers that are
+// none.
 #pragma once
 
 #include "host/exec/exec.h"
@@ -14,5 +15,14 @@ struct AddCountsArgs {
 /// Throws std::invalid_argument unless `total` has one element.
 void add_counts(const CpuExec& exec, const AddCountsArgs& args);
 void add_counts(const CudaExec& exec, const AddCountsArgs& args);
+
+struct AddNonFiniteArgs {
+  View<const float, 1> values;  // (P)
+  View<std::int64_t, 1> total;  // (1) total += how many values are NaN or infinite
+};
+
+/// Throws std::invalid_argument unless `total` has one element.
+void add_non_finite(const CpuExec& exec, const AddNonFiniteArgs& args);
+void add_non_finite(const CudaExec& exec, const AddNonFiniteArgs& args);
 
 }  // namespace felbo

@@ -10,4 +10,10 @@ void add_counts(const CudaExec& exec, const AddCountsArgs& args) {
          0, args);
 }
 
+void add_non_finite(const CudaExec& exec, const AddNonFiniteArgs& args) {
+  check(args);
+  launch(exec, add_non_finite_blocks, blocks_for(args.values.size, kCountsBlock * kCountsAThread),
+         kCountsBlock, 0, args);
+}
+
 }  // namespace felbo
