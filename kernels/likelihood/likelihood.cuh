@@ -1,39 +1,15 @@
-// One row kernel for every family. A group of threads passes over a row, or over a piece of a long one: it
-// reads each element of x and of the decoder's output once, adds up log p and writes the gradient over the
-// output.
+// One row kernel for every family. A group of threads passes over a row, or over a piece of a long one
+// (row.cuh), and writes the gradient over the decoder's output.
 //
 // Bytes an element in floats: 12 for one output a dimension, 20 for two.
 #pragma once
 
-#include <utility>
-
-#include "kernels/common/cuda/reduce.cuh"
-#include "kernels/common/cuda/vector.cuh"
-#include "kernels/likelihood/bernoulli.h"
-#include "kernels/likelihood/gaussian.h"
-#include "kernels/likelihood/likelihood.h"
 #include "kernels/likelihood/likelihood_check.h"
+#include "kernels/likelihood/row.cuh"
 
 namespace felbo {
 
-// --- Where a family's numbers come from: from the host, or from parameters in device memory. A source makes
-// the family in registers and knows what each row of n dimensions adds to log p.
-
-struct BernoulliSource {
-  __device__ Bernoulli family() const { return {}; }
-  __device__ double row_constant(std::int64_t) const { return 0.0; }
-  __device__ std::int32_t own_clamped() const { return 0; }
-};
-
-struct GivenVarianceSource {
-  float precision;
-  double log_var;
-  __device__ GaussianOneVariance<OwnParameters::kNone> family() const { return {precision}; }
-  __device__ double row_constant(std::int64_t n) const {
-    return gaussian_constant(n, static_cast<double>(n) * log_var);
-  }
-  __device__ std::int32_t own_clamped() const { return 0; }
-};
+// --- Families whose numbers stand in device memory: sources as those of row.h
 
 struct LearnedVarianceSource {
   const float* own;
@@ -60,16 +36,6 @@ struct VariancePerDimensionSource {
   __device__ std::int32_t own_clamped() const { return totals->clamped; }
 };
 
-struct VariancePerElementSource {
-  LogVarClamp clamp;
-  __device__ GaussianVariancePerElement family() const { return {clamp}; }
-  __device__ double row_constant(std::int64_t n) const { return gaussian_constant(n, 0.0); }
-  __device__ std::int32_t own_clamped() const { return 0; }
-};
-
-template <class Source>
-using FamilyOf = decltype(std::declval<const Source&>().family());
-
 inline constexpr int kPrepareBlock = 1024;
 
 /// precision = exp(-log_var) of each dimension. One block.
@@ -90,111 +56,11 @@ __global__ void __launch_bounds__(kPrepareBlock)
 
 // --- The pass over rows
 
-/// What a row, or a piece of one, adds up to.
-struct RowTotals {
-  double log_p = 0.0;
-  double own = 0.0;
-  std::int32_t clamped = 0;
-};
-
-/// Where one row lies, and whether its quads can be moved at once.
-template <int kOutputs>
-struct RowPointers {
-  const float* x;
-  float* output;  // blocks of n columns, one an output
-  std::int64_t n;
-  bool x_aligned;
-  bool output_aligned[kOutputs];
-
-  __device__ bool all_aligned() const {
-    bool all = x_aligned;
-#pragma unroll
-    for (int k = 0; k < kOutputs; ++k) all = all && output_aligned[k];
-    return all;
-  }
-};
-
-template <int kOutputs>
-__device__ RowPointers<kOutputs> row_pointers(const LikelihoodArgs& args, std::int64_t r) {
-  RowPointers<kOutputs> row{args.x.row(r / args.samples), args.output.row(r), args.x.cols, false, {}};
-  row.x_aligned = aligned(row.x);
-#pragma unroll
-  for (int k = 0; k < kOutputs; ++k) row.output_aligned[k] = aligned(row.output + k * row.n);
-  return row;
-}
-
-/// Four dimensions of a row, in registers.
-template <int kOutputs>
-struct RowQuad {
-  float x[kQuad];
-  float output[kOutputs][kQuad];
-};
-
-/// kWhole promises that the quad is whole and the row aligned.
-template <bool kWhole, int kOutputs>
-__device__ RowQuad<kOutputs> load_row_quad(const RowPointers<kOutputs>& row, std::int64_t quad) {
-  const std::int64_t col = kQuad * quad, left = kWhole ? kQuad : row.n - col;
-  RowQuad<kOutputs> values;
-  load_quad(row.x + col, left, kWhole || row.x_aligned, values.x);
-#pragma unroll
-  for (int k = 0; k < kOutputs; ++k) {
-    load_quad(row.output + k * row.n + col, left, kWhole || row.output_aligned[k], values.output[k]);
-  }
-  return values;
-}
-
-/// Adds a quad to the totals and writes its gradient. Its sum goes on in double, so a row of any length is as
-/// exact as a short one.
-template <bool kGradient, bool kWhole, class Family>
-__device__ void add_row_quad(const Family& family, const RowPointers<Family::kOutputs>& row,
-                             std::int64_t quad, RowQuad<Family::kOutputs> values, float grad_scale,
-                             RowTotals& totals) {
-  constexpr int kOutputs = Family::kOutputs;
-  const std::int64_t col = kQuad * quad, left = kWhole ? kQuad : row.n - col;
-  float log_p = 0.0f, own = 0.0f;
-#pragma unroll
-  for (int i = 0; i < kQuad; ++i) {
-    if (i >= left) continue;
-    float in[kOutputs];
-#pragma unroll
-    for (int k = 0; k < kOutputs; ++k) in[k] = values.output[k][i];
-    const ElementTerms<kOutputs> terms = family(values.x[i], in, col + i);
-    log_p += terms.log_p;
-    if constexpr (Family::kClamps) totals.clamped += terms.clamped;
-    if constexpr (Family::kOwn == OwnParameters::kOne) own += terms.own;
-#pragma unroll
-    for (int k = 0; k < kOutputs; ++k) values.output[k][i] = grad_scale * terms.grad[k];
-  }
-  totals.log_p += static_cast<double>(log_p);
-  totals.own += static_cast<double>(own);
-  if constexpr (kGradient) {
-#pragma unroll
-    for (int k = 0; k < kOutputs; ++k) {
-      store_quad(row.output + k * row.n + col, left, kWhole || row.output_aligned[k], values.output[k]);
-    }
-  }
-}
-
-/// Quads `first`, first + kThreads, ... below `end` of a row: all that one thread adds to it, in this order
-/// whether or not they can be moved at once.
-template <bool kGradient, int kThreads, class Family>
-__device__ RowTotals pass_over_quads(const Family& family, const RowPointers<Family::kOutputs>& row,
-                                     std::int64_t first, std::int64_t end, float grad_scale) {
-  RowTotals totals;
-  std::int64_t quad = first;
-  if (row.all_aligned()) {
-    // Two quads at a time, so that the loads of the second are under way when the first is worked on.
-    const std::int64_t whole = row.n / kQuad < end ? row.n / kQuad : end;
-    for (; quad + kThreads < whole; quad += 2 * kThreads) {
-      const auto a = load_row_quad<true>(row, quad), b = load_row_quad<true>(row, quad + kThreads);
-      add_row_quad<kGradient, true>(family, row, quad, a, grad_scale, totals);
-      add_row_quad<kGradient, true>(family, row, quad + kThreads, b, grad_scale, totals);
-    }
-  }
-  for (; quad < end; quad += kThreads) {
-    add_row_quad<kGradient, false>(family, row, quad, load_row_quad<false>(row, quad), grad_scale, totals);
-  }
-  return totals;
+template <bool kGradient, class Family>
+__device__ auto row_pointers(const LikelihoodArgs& args, std::int64_t r) {
+  float* output = args.output.row(r);
+  return row_pointers<kGradient, Family::kOutputs>(XRow<float>{args.x.row(r / args.samples)}, output, output,
+                                                   args.x.cols);
 }
 
 /// By one thread a row: what the row comes to.
@@ -208,14 +74,6 @@ __device__ void finish_row(const Source& source, const LikelihoodArgs& args, std
   }
 }
 
-template <class Group, class Family>
-__device__ RowTotals reduce_totals(RowTotals totals) {
-  totals.log_p = Group::reduce(totals.log_p, Sum());
-  if constexpr (Family::kOwn == OwnParameters::kOne) totals.own = Group::reduce(totals.own, Sum());
-  if constexpr (Family::kClamps) totals.clamped = Group::reduce(totals.clamped, Sum());
-  return totals;
-}
-
 /// warp_per_row for kThreads = 32, block_per_row above.
 template <class Source, bool kGradient, int kThreads>
 __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock)
@@ -225,7 +83,7 @@ __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock)
   const std::int64_t r = Group::row();
   RowTotals totals;
   if (r < args.output.rows) {
-    const auto row = row_pointers<Family::kOutputs>(args, r);
+    const auto row = row_pointers<kGradient, Family>(args, r);
     totals = pass_over_quads<kGradient, kThreads>(source.family(), row, Group::thread(), quads(row.n),
                                                   args.grad_scale);
   }
@@ -244,7 +102,7 @@ __global__ void __launch_bounds__(kPieceThreads)
   using Group = RowGroup<kPieceThreads>;
   using Family = FamilyOf<Source>;
   const std::int64_t r = Group::row() / pieces_a_row, piece = Group::row() % pieces_a_row;
-  const auto row = row_pointers<Family::kOutputs>(args, r);
+  const auto row = row_pointers<kGradient, Family>(args, r);
   const std::int64_t begin = piece * kPieceQuads, last = quads(row.n);
   const std::int64_t end = begin + kPieceQuads < last ? begin + kPieceQuads : last;
   RowTotals totals = pass_over_quads<kGradient, kPieceThreads>(source.family(), row, begin + Group::thread(),

@@ -2,10 +2,9 @@
 #include <cmath>
 
 #include "kernels/common/lanes.h"
-#include "kernels/likelihood/bernoulli.h"
-#include "kernels/likelihood/gaussian.h"
 #include "kernels/likelihood/likelihood.h"
 #include "kernels/likelihood/likelihood_check.h"
+#include "kernels/likelihood/row_cpu.h"
 
 namespace felbo {
 namespace {
@@ -27,64 +26,6 @@ struct Prepared {
   View<float, 1> partial_sums = {};  // of own parameters: one a row, or X a block of rows
 };
 
-struct RowTotals {
-  double log_p = 0.0;
-  double own = 0.0;
-  std::int32_t clamped = 0;
-};
-
-/// Partial sums of one span of a row.
-struct Lanes {
-  float log_p[kLanes] = {};
-  float own[kLanes] = {};
-  std::int32_t clamped[kLanes] = {};
-
-  void add_to(RowTotals& totals) const {
-    totals.log_p += static_cast<double>(join_lanes(log_p));
-    totals.own += static_cast<double>(join_lanes(own));
-    for (const std::int32_t count : clamped) totals.clamped += count;
-  }
-};
-
-/// Adds element j to lane l of the sums; writes its gradient over the output if kGradient.
-template <bool kGradient, class Family>
-inline void add_element(const Family& family, std::int64_t n, const float* x, float* output, float grad_scale,
-                        float* own_sums, std::int64_t j, int l, Lanes& lanes) {
-  float in[Family::kOutputs];
-  for (int k = 0; k < Family::kOutputs; ++k) in[k] = output[k * n + j];
-  const auto terms = family(x[j], in, j);
-  lanes.log_p[l] += terms.log_p;
-  if constexpr (Family::kClamps) lanes.clamped[l] += terms.clamped;
-  if constexpr (kGradient) {
-    for (int k = 0; k < Family::kOutputs; ++k) output[k * n + j] = grad_scale * terms.grad[k];
-    if constexpr (Family::kOwn == OwnParameters::kOne) lanes.own[l] += terms.own;
-    if constexpr (Family::kOwn == OwnParameters::kPerDimension) own_sums[j] += terms.own;
-  }
-}
-
-/// One row of n dimensions, summed in the order of lane_sum.
-template <bool kGradient, class Family>
-RowTotals pass_over_row(Family family, std::int64_t n, const float* x, float* output, float grad_scale,
-                        float* own_sums) {
-  RowTotals totals;
-  for (std::int64_t begin = 0; begin < n; begin += kLaneSpan) {
-    const std::int64_t end = std::min(begin + kLaneSpan, n);
-    Lanes lanes;
-    std::int64_t j = begin;
-    for (; j + kLanes <= end; j += kLanes) {
-#pragma GCC ivdep
-      for (int l = 0; l < kLanes; ++l) {
-        add_element<kGradient>(family, n, x, output, grad_scale, own_sums, j + l, l, lanes);
-      }
-    }
-    for (int l = 0; j < end; ++j, ++l) {
-      add_element<kGradient>(family, n, x, output, grad_scale, own_sums, j, l, lanes);
-    }
-    lanes.add_to(totals);
-  }
-  return totals;
-}
-
 /// Rows [begin, end), which share the partial sums `own_sums`.
 template <bool kGradient, class Family>
 void pass_over_block(const Prepared<Family>& prepared, const LikelihoodArgs& args, std::int64_t begin,
@@ -92,7 +33,8 @@ void pass_over_block(const Prepared<Family>& prepared, const LikelihoodArgs& arg
   const std::int64_t n = args.x.cols;
   if (kGradient && Family::kOwn == OwnParameters::kPerDimension) std::fill_n(own_sums, n, 0.0f);
   for (std::int64_t r = begin; r < end; ++r) {
-    const RowTotals totals = pass_over_row<kGradient>(prepared.family, n, args.x.row(r / args.samples),
+    const XRow<float> x{args.x.row(r / args.samples)};
+    const RowTotals totals = pass_over_row<kGradient>(prepared.family, n, x, args.output.row(r),
                                                       args.output.row(r), args.grad_scale, own_sums);
     args.log_px_given_z(r) = static_cast<float>(totals.log_p + prepared.row_constant);
     args.clamped(r) = totals.clamped;

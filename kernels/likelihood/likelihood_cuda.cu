@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "kernels/common/cuda/launch.h"
 #include "kernels/likelihood/likelihood.cuh"
 
@@ -76,11 +74,9 @@ void run_per_dimension(const CudaExec& exec, const LogVarClamp& clamp, const Lik
 void run_gaussian(const CudaExec& exec, const Likelihood& which, const LikelihoodArgs& args) {
   switch (which.variance) {
     case VarianceKind::kUnit:
-      return run(exec, GivenVarianceSource{1.0f, 0.0}, args);
+      return run(exec, given_variance_source(1.0f), args);
     case VarianceKind::kFixed:
-      return run(exec,
-                 GivenVarianceSource{1.0f / which.fixed_variance, std::log(double{which.fixed_variance})},
-                 args);
+      return run(exec, given_variance_source(which.fixed_variance), args);
     case VarianceKind::kLearned:
       return run_learned(exec, which.clamp, args);
     case VarianceKind::kPerDimension:

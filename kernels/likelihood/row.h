@@ -1,0 +1,92 @@
+// What a pass over a row of log p(x|z) has in common on every device: where x comes from, what the row adds
+// up to, and where a family without parameters of its own gets its numbers.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+#include "kernels/gather/gather_math.h"
+#include "kernels/likelihood/bernoulli.h"
+#include "kernels/likelihood/gaussian.h"
+#include "kernels/likelihood/likelihood.h"
+
+namespace felbo {
+
+/// What a row, or a piece of one, adds up to.
+struct RowTotals {
+  double log_p = 0.0;
+  double own = 0.0;
+  std::int32_t clamped = 0;
+};
+
+/// A row of x: floats as they stand, bytes as byte / divisor.
+template <class Data>
+struct XRow {
+  const Data* data;
+  float divisor = 1.0f;  // of bytes; not read for floats
+
+  /// x of an element that has been read.
+  FELBO_HD float value(float element) const {
+    if constexpr (std::is_same_v<Data, float>) {
+      return element;
+    } else {
+      return gather_math::intensity(element, divisor);
+    }
+  }
+  FELBO_HD float operator()(std::int64_t j) const { return value(static_cast<float>(data[j])); }
+};
+
+// A source makes a family from numbers that the host knows, and says what each row of n dimensions adds to
+// log p beside its elements.
+
+struct BernoulliSource {
+  FELBO_HD Bernoulli family() const { return {}; }
+  FELBO_HD double row_constant(std::int64_t) const { return 0.0; }
+  FELBO_HD std::int32_t own_clamped() const { return 0; }
+};
+
+struct GivenVarianceSource {
+  float precision;
+  double log_var;
+  FELBO_HD GaussianOneVariance<OwnParameters::kNone> family() const { return {precision}; }
+  FELBO_HD double row_constant(std::int64_t n) const {
+    return gaussian_constant(n, static_cast<double>(n) * log_var);
+  }
+  FELBO_HD std::int32_t own_clamped() const { return 0; }
+};
+inline GivenVarianceSource given_variance_source(float variance) {
+  return {1.0f / variance, std::log(double{variance})};
+}
+
+struct VariancePerElementSource {
+  LogVarClamp clamp;
+  FELBO_HD GaussianVariancePerElement family() const { return {clamp}; }
+  FELBO_HD double row_constant(std::int64_t n) const { return gaussian_constant(n, 0.0); }
+  FELBO_HD std::int32_t own_clamped() const { return 0; }
+};
+
+/// Calls f(source) with the source of `which`. Throws std::invalid_argument for a family with parameters of
+/// its own: those stand in memory that the host may not read.
+template <class F>
+void with_source_of(const Likelihood& which, const F& f) {
+  if (which.family == LikelihoodFamily::kBernoulli) return f(BernoulliSource{});
+  switch (which.variance) {
+    case VarianceKind::kUnit:
+      return f(given_variance_source(1.0f));
+    case VarianceKind::kFixed:
+      return f(given_variance_source(which.fixed_variance));
+    case VarianceKind::kPerElement:
+      return f(VariancePerElementSource{which.clamp});
+    case VarianceKind::kLearned:
+    case VarianceKind::kPerDimension:
+      throw std::invalid_argument("a learned variance has no source that the host knows");
+  }
+}
+
+template <class Source>
+using FamilyOf = decltype(std::declval<const Source&>().family());
+
+}  // namespace felbo

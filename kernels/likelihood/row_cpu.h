@@ -1,0 +1,66 @@
+// The CPU's pass over a row of log p(x|z): one loop for every family and every op that needs it.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/common/lanes.h"
+#include "kernels/likelihood/row.h"
+
+namespace felbo {
+
+/// Partial sums of one span of a row.
+struct RowLanes {
+  float log_p[kLanes] = {};
+  float own[kLanes] = {};
+  std::int32_t clamped[kLanes] = {};
+
+  void add_to(RowTotals& totals) const {
+    totals.log_p += static_cast<double>(join_lanes(log_p));
+    totals.own += static_cast<double>(join_lanes(own));
+    for (const std::int32_t count : clamped) totals.clamped += count;
+  }
+};
+
+/// Adds element j to lane l of the sums; writes its gradient if kGradient.
+template <bool kGradient, class Family, class Data>
+inline void add_element(const Family& family, std::int64_t n, const XRow<Data>& x, const float* output,
+                        float* grad, float grad_scale, float* own_sums, std::int64_t j, int l,
+                        RowLanes& lanes) {
+  float in[Family::kOutputs];
+  for (int k = 0; k < Family::kOutputs; ++k) in[k] = output[k * n + j];
+  const auto terms = family(x(j), in, j);
+  lanes.log_p[l] += terms.log_p;
+  if constexpr (Family::kClamps) lanes.clamped[l] += terms.clamped;
+  if constexpr (kGradient) {
+    for (int k = 0; k < Family::kOutputs; ++k) grad[k * n + j] = grad_scale * terms.grad[k];
+    if constexpr (Family::kOwn == OwnParameters::kOne) lanes.own[l] += terms.own;
+    if constexpr (Family::kOwn == OwnParameters::kPerDimension) own_sums[j] += terms.own;
+  }
+}
+
+/// One row of n dimensions, summed in the order of lane_sum. If kGradient, writes grad_scale * d log p /
+/// d output to `grad`, which is `output` itself or apart from it, and adds to `own_sums` for a family with
+/// parameters a dimension.
+template <bool kGradient, class Family, class Data>
+RowTotals pass_over_row(Family family, std::int64_t n, const XRow<Data>& x, const float* output, float* grad,
+                        float grad_scale, float* own_sums) {
+  RowTotals totals;
+  for (std::int64_t begin = 0; begin < n; begin += kLaneSpan) {
+    const std::int64_t end = std::min(begin + kLaneSpan, n);
+    RowLanes lanes;
+    std::int64_t j = begin;
+    for (; j + kLanes <= end; j += kLanes) {
+#pragma GCC ivdep
+      for (int l = 0; l < kLanes; ++l) {
+        add_element<kGradient>(family, n, x, output, grad, grad_scale, own_sums, j + l, l, lanes);
+      }
+    }
+    for (int l = 0; j < end; ++j, ++l) {
+      add_element<kGradient>(family, n, x, output, grad, grad_scale, own_sums, j, l, lanes);
+    }
+    lanes.add_to(totals);
+  }
+  return totals;
+}
+
+}  // namespace felbo
