@@ -15,7 +15,10 @@ FELBO_HD inline float intensity(float data, float divisor) {
 }
 
 /// 1 or 0; a NaN is kept, so that it reaches the loss.
-FELBO_HD inline float pixel(bool on, float v) { return on ? 1.0f : (v == v ? 0.0f : v); }
+FELBO_HD inline float pixel(bool on, float v) {
+  const float off = v == v ? 0.0f : v;
+  return on ? 1.0f : off;
+}
 FELBO_HD inline float threshold(float v) { return pixel(v >= 0.5f, v); }
 FELBO_HD inline float draw(float v, std::uint32_t word) { return pixel(uniform_from_word(word) < v, v); }
 

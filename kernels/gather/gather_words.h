@@ -13,19 +13,27 @@
 
 namespace felbo::gather_words {
 
-/// Blocks of four words that one step of the vector code makes; `fill` may write up to the next multiple.
+/// `fill` writes a multiple of this many blocks of four words.
 inline constexpr int kBlocksAtOnce = 8;
 
 #if defined(__AVX512F__)
 
 /// A counter word of 8 blocks, in the low halves.
 typedef std::uint64_t Lanes __attribute__((vector_size(64)));
+typedef std::uint32_t HalfLanes __attribute__((vector_size(64)));
 
 /// Low half of each lane times `factor`; the high halves of the counter words hold leftovers that it ignores.
 inline Lanes multiply_low(Lanes a, std::uint32_t factor) {
   // All lanes wanted: the unmasked intrinsic is the same instruction, with a false warning in g++ 12.
   return reinterpret_cast<Lanes>(
       _mm512_maskz_mul_epu32(0xff, reinterpret_cast<__m512i>(a), _mm512_set1_epi64(factor)));
+}
+
+/// Each lane: the low half of `a`'s lane, then the low half of `b`'s.
+inline Lanes low_halves(Lanes a, Lanes b) {
+  return reinterpret_cast<Lanes>(__builtin_shufflevector(reinterpret_cast<HalfLanes>(a),
+                                                         reinterpret_cast<HalfLanes>(b), 0, 16, 2, 18, 4, 20,
+                                                         6, 22, 8, 24, 10, 26, 12, 28, 14, 30));
 }
 
 /// Words of blocks first ... first + 8 * Groups - 1 of the datum. Several groups hide the latency.
@@ -58,8 +66,7 @@ inline void fill_groups(const NoiseStream& stream, std::uint32_t datum, std::uin
   }
 #pragma GCC unroll 4
   for (int g = 0; g < Groups; ++g) {
-    const Lanes w01 = (c0[g] & 0xffffffffu) | (c1[g] << 32);
-    const Lanes w23 = (c2[g] & 0xffffffffu) | (c3[g] << 32);
+    const Lanes w01 = low_halves(c0[g], c1[g]), w23 = low_halves(c2[g], c3[g]);
     const Lanes low = __builtin_shufflevector(w01, w23, 0, 8, 1, 9, 2, 10, 3, 11);
     const Lanes high = __builtin_shufflevector(w01, w23, 4, 12, 5, 13, 6, 14, 7, 15);
     std::memcpy(out + 32 * g, &low, sizeof low);
@@ -67,8 +74,8 @@ inline void fill_groups(const NoiseStream& stream, std::uint32_t datum, std::uin
   }
 }
 
-/// out[4 * b + i] = stream.words(datum, 0, first + b)[i] for b in [0, blocks); may also write the words after
-/// these, up to the next multiple of kBlocksAtOnce blocks.
+/// out[4 * b + i] = stream.words(datum, 0, first + b)[i] for b in [0, blocks), and on to the next multiple of
+/// kBlocksAtOnce blocks.
 inline void fill(const NoiseStream& stream, std::uint32_t datum, std::uint32_t first, int blocks,
                  std::uint32_t* out) {
   int b = 0;
@@ -79,10 +86,12 @@ inline void fill(const NoiseStream& stream, std::uint32_t datum, std::uint32_t f
 
 #else
 
-/// out[4 * b + i] = stream.words(datum, 0, first + b)[i] for b in [0, blocks).
+/// out[4 * b + i] = stream.words(datum, 0, first + b)[i] for b in [0, blocks), and on to the next multiple of
+/// kBlocksAtOnce blocks.
 inline void fill(const NoiseStream& stream, std::uint32_t datum, std::uint32_t first, int blocks,
                  std::uint32_t* __restrict out) {
-  for (int b = 0; b < blocks; ++b) {
+  const int whole = (blocks + kBlocksAtOnce - 1) / kBlocksAtOnce * kBlocksAtOnce;
+  for (int b = 0; b < whole; ++b) {
     const Words4 words = stream.words(datum, 0, first + static_cast<unsigned>(b));
     for (int i = 0; i < 4; ++i) out[4 * b + i] = words[i];
   }
