@@ -31,6 +31,10 @@ inline float from_bits(std::int32_t i) { return std::bit_cast<float>(i); }
 /// away.
 FELBO_HD inline float at_most(float x, float limit) { return x > limit ? limit : x; }
 FELBO_HD inline float at_least(float x, float limit) { return x < limit ? limit : x; }
+/// -|x|, a NaN kept.
+FELBO_HD inline float minus_magnitude(float x) {
+  return from_bits(bits(x) | static_cast<std::int32_t>(0x80000000u));
+}
 
 namespace detail {
 
@@ -114,6 +118,21 @@ FELBO_HD inline float log1p_unit(float y) {
   const float shift = halve ? 0.693147181f : 0.0f;
   return add(detail::log1p_reduced(f), shift);
 }
+
+/// ln(1 + x) within 3 ulp for x in [0, 2^126], a NaN kept.
+FELBO_HD inline float log1p(float x) {
+  const bool far = x > 0.41421356f;
+  const float sum = add(1.0f, x);
+  const std::int32_t e = (bits(sum) - 0x3f3504f3) >> 23;
+  const float m = from_bits(bits(sum) - static_cast<std::int32_t>(static_cast<std::uint32_t>(e) << 23));
+  const float n = far ? static_cast<float>(e) : 0.0f;
+  const float low = fma(n, -2.12194440e-4f, detail::log1p_reduced(far ? add(m, -1.0f) : x));
+  return fma(n, 0.693359375f, low);
+}
+
+/// (1 + a) (1 + b) - 1 for a, b >= 0, within 1 eps of itself: a product of factors close to 1 keeps what it
+/// exceeds 1 by. The logarithm of a product is the sum of the logarithms, for one logarithm in place of many.
+FELBO_HD inline float join_excess(float a, float b) { return fma(a, b, add(a, b)); }
 
 /// ln(1 + e^x), the softplus, and its derivative, the logistic sigmoid 1 / (1 + e^-x). Finite for every
 /// finite x.

@@ -71,6 +71,28 @@ TEST(Math, Log1pUnit) {
             3.0);
 }
 
+TEST(Math, Log1p) {
+  const auto truth = [](double x) { return std::log1p(x); };
+  for (const float end : {1e-6f, 0.5f, 4.0f, 1e4f, 0x1p64f, 0x1p126f}) {
+    EXPECT_LE(max_ulp(math::log1p, truth, 0.0f, end), 3.0) << end;
+  }
+  EXPECT_EQ(math::log1p(1e-30f), 1e-30f);
+  EXPECT_TRUE(std::isnan(math::log1p(std::nanf(""))));
+}
+
+// The relative error of the logarithm of n factors: each join rounds twice, and y is exact here.
+TEST(Math, JoinedFactorsKeepTheirLogarithm) {
+  for (const float y : {1e-30f, 1e-9f, 1e-4f, 0.02f, 0.3f, 1.0f}) {
+    float excess = 0.0f;
+    for (int n = 1; n <= 64; ++n) {
+      excess = math::join_excess(excess, y);
+      const double want = n * std::log1p(static_cast<double>(y));
+      EXPECT_LE(std::abs(math::log1p(excess) - want), (3 + n) * test::kEps * want) << y << " " << n;
+    }
+  }
+  EXPECT_EQ(math::join_excess(0.0f, 0.25f), 0.25f);
+}
+
 TEST(Math, SoftplusAndSigmoid) {
   const auto softplus = [](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); };
   const auto sigmoid = [](double x) {

@@ -13,6 +13,7 @@ struct Bernoulli {
   static constexpr int kOutputs = 1;
   static constexpr OwnParameters kOwn = OwnParameters::kNone;
   static constexpr bool kClamps = false;
+  static constexpr bool kExcess = true;
 
   /// Written with t = [l > 0] and y = e^-|l|, so that nothing cancels for x in {0, 1}:
   ///   log p = (x - t) l - log(1 + y),   gradient = (x - t) +- y / (1 + y), plus where l > 0.
@@ -20,13 +21,10 @@ struct Bernoulli {
   FELBO_HD ElementTerms<1> operator()(float x, const float (&output)[1], std::int64_t) const {
     const float l = output[0];
     const bool positive = l > 0.0f;
-    const float y = math::exp_nonpositive(positive ? -l : l);
+    const float y = math::exp_nonpositive(math::minus_magnitude(l));
     const float missing = math::add(x, positive ? -1.0f : -0.0f);
     const float rest = y / math::add(y, 1.0f);
-    return {math::fma(missing, l, -math::log1p_unit(y)),
-            {math::add(missing, positive ? rest : -rest)},
-            0.0f,
-            false};
+    return {math::mul(missing, l), {math::add(missing, positive ? rest : -rest)}, 0.0f, false, y};
   }
 
   FELBO_HD static float mean(float logit) { return math::sigmoid(logit); }

@@ -41,11 +41,12 @@ struct GaussianOneVariance {
   static constexpr int kOutputs = 1;
   static constexpr OwnParameters kOwn = Own;
   static constexpr bool kClamps = false;
+  static constexpr bool kExcess = false;
   float precision;
 
   FELBO_HD ElementTerms<1> operator()(float x, const float (&output)[1], std::int64_t) const {
     const ScaledSquare square = scaled_square(x, output[0], precision);
-    return {square.value, {square.grad_mean}, square.value, false};
+    return {square.value, {square.grad_mean}, square.value, false, 0.0f};
   }
   FELBO_HD static float mean(float output) { return output; }
   FELBO_HD double own_gradient(double sum, double count) const { return gaussian_own_gradient(sum, count); }
@@ -56,11 +57,12 @@ struct GaussianVariancePerDimension {
   static constexpr int kOutputs = 1;
   static constexpr OwnParameters kOwn = OwnParameters::kPerDimension;
   static constexpr bool kClamps = false;
+  static constexpr bool kExcess = false;
   const float* precision;  // (X)
 
   FELBO_HD ElementTerms<1> operator()(float x, const float (&output)[1], std::int64_t j) const {
     const ScaledSquare square = scaled_square(x, output[0], precision[j]);
-    return {square.value, {square.grad_mean}, square.value, false};
+    return {square.value, {square.grad_mean}, square.value, false, 0.0f};
   }
   FELBO_HD static float mean(float output) { return output; }
   FELBO_HD double own_gradient(double sum, double count) const { return gaussian_own_gradient(sum, count); }
@@ -71,6 +73,7 @@ struct GaussianVariancePerElement {
   static constexpr int kOutputs = 2;
   static constexpr OwnParameters kOwn = OwnParameters::kNone;
   static constexpr bool kClamps = true;
+  static constexpr bool kExcess = false;
   LogVarClamp clamp;
 
   FELBO_HD ElementTerms<2> operator()(float x, const float (&output)[2], std::int64_t) const {
@@ -81,7 +84,8 @@ struct GaussianVariancePerElement {
     return {math::fma(-0.5f, log_var, square.value),
             {square.grad_mean, clamped ? 0.0f : grad_log_var},
             0.0f,
-            clamped};
+            clamped,
+            0.0f};
   }
   FELBO_HD static float mean(float output) { return output; }
 };

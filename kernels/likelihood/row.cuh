@@ -67,7 +67,7 @@ __device__ void add_row_quad(const Family& family, const RowPointers<Data, Famil
                              RowTotals& totals) {
   constexpr int kOutputs = Family::kOutputs;
   const std::int64_t col = kQuad * quad, left = kWhole ? kQuad : row.n - col;
-  float log_p = 0.0f, own = 0.0f;
+  float log_p = 0.0f, excess = 0.0f, own = 0.0f;
 #pragma unroll
   for (int i = 0; i < kQuad; ++i) {
     if (i >= left) continue;
@@ -76,11 +76,13 @@ __device__ void add_row_quad(const Family& family, const RowPointers<Data, Famil
     for (int k = 0; k < kOutputs; ++k) in[k] = values.output[k][i];
     const ElementTerms<kOutputs> terms = family(row.x.value(values.x[i]), in, col + i);
     log_p += terms.log_p;
+    if constexpr (Family::kExcess) excess = math::join_excess(excess, terms.excess);
     if constexpr (Family::kClamps) totals.clamped += terms.clamped;
     if constexpr (Family::kOwn == OwnParameters::kOne) own += terms.own;
 #pragma unroll
     for (int k = 0; k < kOutputs; ++k) values.output[k][i] = grad_scale * terms.grad[k];
   }
+  if constexpr (Family::kExcess) log_p -= math::log1p(excess);
   totals.log_p += static_cast<double>(log_p);
   totals.own += static_cast<double>(own);
   if constexpr (kGradient) {

@@ -4,17 +4,24 @@
 #include <algorithm>
 
 #include "kernels/common/lanes.h"
+#include "kernels/common/math.h"
 #include "kernels/likelihood/row.h"
 
 namespace felbo {
 
 /// Partial sums of one span of a row.
+static_assert(kLaneSpan / kLanes <= kMostFactors);
 struct RowLanes {
   float log_p[kLanes] = {};
   float own[kLanes] = {};
   std::int32_t clamped[kLanes] = {};
+  float excess[kLanes] = {};  // of the product of the factors
 
-  void add_to(RowTotals& totals) const {
+  template <bool kExcess>
+  void add_to(RowTotals& totals) {
+    if constexpr (kExcess) {
+      for (int l = 0; l < kLanes; ++l) log_p[l] -= math::log1p(excess[l]);
+    }
     totals.log_p += static_cast<double>(join_lanes(log_p));
     totals.own += static_cast<double>(join_lanes(own));
     for (const std::int32_t count : clamped) totals.clamped += count;
@@ -30,6 +37,7 @@ inline void add_element(const Family& family, std::int64_t n, const XRow<Data>& 
   for (int k = 0; k < Family::kOutputs; ++k) in[k] = output[k * n + j];
   const auto terms = family(x(j), in, j);
   lanes.log_p[l] += terms.log_p;
+  if constexpr (Family::kExcess) lanes.excess[l] = math::join_excess(lanes.excess[l], terms.excess);
   if constexpr (Family::kClamps) lanes.clamped[l] += terms.clamped;
   if constexpr (kGradient) {
     for (int k = 0; k < Family::kOutputs; ++k) grad[k * n + j] = grad_scale * terms.grad[k];
@@ -58,7 +66,7 @@ RowTotals pass_over_row(Family family, std::int64_t n, const XRow<Data>& x, cons
     for (int l = 0; j < end; ++j, ++l) {
       add_element<kGradient>(family, n, x, output, grad, grad_scale, own_sums, j, l, lanes);
     }
-    lanes.add_to(totals);
+    lanes.template add_to<Family::kExcess>(totals);
   }
   return totals;
 }
