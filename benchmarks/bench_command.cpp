@@ -78,6 +78,13 @@ std::string error_of(const Run& run) {
   }
 }
 
+/// What an iteration of `seconds` amounts to at the rate that the run counted, if it did.
+template <class Run>
+std::optional<double> an_iteration(const Run& run, const char* rate, double seconds) {
+  const auto counter = run.counters.find(rate);
+  return counter == run.counters.end() ? std::nullopt : std::optional(counter->second.value * seconds);
+}
+
 /// Takes the medians that Google Benchmark computes over the repetitions.
 class MedianReporter : public benchmark::BenchmarkReporter {
  public:
@@ -89,14 +96,15 @@ class MedianReporter : public benchmark::BenchmarkReporter {
       const std::string error = error_of(run);
       if (!error.empty()) throw std::runtime_error(run.benchmark_name() + ": " + error);
       if (run.run_type != Run::RT_Aggregate || run.aggregate_name != "median") continue;
-      const double seconds = run.real_accumulated_time;
-      const auto rate = run.counters.find("bytes_per_second");
-      std::optional<double> bytes, share;
-      if (rate != run.counters.end()) bytes = rate->second.value * seconds;
+      // An aggregate counts a repetition as an iteration, and its time is multiplied by their number.
+      const double seconds = run.real_accumulated_time / static_cast<double>(run.iterations);
+      const std::optional<double> bytes = an_iteration(run, "bytes_per_second", seconds),
+                                  flops = an_iteration(run, "flops", seconds);
+      std::optional<double> share;
       const bool streaming = bytes && *bytes >= kOutOfCache;
       if (streaming) share = *bytes / seconds / bandwidth_;
-      results_.add(run.run_name.function_name, run.run_name.args, seconds, bytes, std::nullopt, share,
-                   streaming ? "of the memory bandwidth" : "in cache");
+      results_.add(run.run_name.function_name, run.run_name.args, seconds, bytes, flops, share,
+                   streaming ? "of the memory bandwidth" : (bytes ? "in cache" : ""));
     }
   }
 

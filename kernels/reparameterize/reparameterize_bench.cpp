@@ -1,0 +1,102 @@
+// Rates of the reparameterised sample with its KL, and of its backward. Bytes are those that must move in
+// float for a datum of Z dimensions and S samples; the noise is made in registers and moves none.
+//   forward   mu and log_var read, S samples written: 4 Z (2 + S), and 8 S for the two log-densities if
+//   wanted backward  mu, log_var and S gradients read, two gradients written: 4 Z (4 + S)
+#include "kernels/reparameterize/reparameterize.h"
+
+#include <numeric>
+
+#include "benchmark/benchmark.h"
+#include "benchmarks/bench_exec.h"
+#include "host/exec/buffer.h"
+
+namespace felbo {
+namespace {
+
+/// Memory of either direction: `encoder` holds mu and log_var as the encoder gives them, side by side.
+struct Problem {
+  explicit Problem(const benchmark::State& state)
+      : batch(state.range(0)), latent(state.range(1)), samples(state.range(2)) {
+    for (std::int64_t i = 0; i < encoder.size(); ++i) {
+      encoder.data()[i] = 0.01f * static_cast<float>(i % 199 - 99);
+    }
+    std::iota(datum.data(), datum.data() + batch, 0u);
+  }
+  View<float, 2> left(const Buffer<CpuExec, float>& pair) const {
+    return pair.matrix(batch, 2 * latent).col_slice(0, latent);
+  }
+  View<float, 2> right(const Buffer<CpuExec, float>& pair) const {
+    return pair.matrix(batch, 2 * latent).col_slice(latent, latent);
+  }
+  void report(benchmark::State& state, std::int64_t bytes_a_datum) const {
+    state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * batch * bytes_a_datum);
+    state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * batch * samples * latent);
+  }
+
+  std::int64_t batch, latent, samples;
+  CpuExec exec = bench::bench_exec();
+  NoiseStream noise{1, 0, Purpose::kLatent};
+  Buffer<CpuExec, float> encoder{exec, batch * 2 * latent}, gradients{exec, batch * 2 * latent};
+  Buffer<CpuExec, float> z{exec, batch*samples*latent}, kl{exec, batch};
+  Buffer<CpuExec, float> log_pz{exec, batch*samples}, log_qz{exec, batch*samples};
+  Buffer<CpuExec, std::uint32_t> datum{exec, batch};
+  Buffer<CpuExec, std::int32_t> clamped{exec, batch};
+};
+
+void forward(benchmark::State& state, bool densities) {
+  const Problem p(state);
+  ReparameterizeArgs args{.mu = p.left(p.encoder),
+                          .log_var = p.right(p.encoder),
+                          .noise = p.noise,
+                          .datum = p.datum.view(),
+                          .samples = static_cast<int>(p.samples),
+                          .z = p.z.matrix(p.batch * p.samples, p.latent),
+                          .kl = p.kl.view(),
+                          .clamped = p.clamped.view()};
+  if (densities) {
+    args.log_pz = p.log_pz.view();
+    args.log_qz_given_x = p.log_qz.view();
+  }
+  for (auto _ : state) {
+    reparameterize(p.exec, args);
+    benchmark::ClobberMemory();
+  }
+  p.report(state, 4 * p.latent * (2 + p.samples) + (densities ? 8 * p.samples : 0));
+}
+
+void sample(benchmark::State& state) { forward(state, false); }
+void sample_with_densities(benchmark::State& state) { forward(state, true); }
+
+void backward(benchmark::State& state) {
+  const Problem p(state);
+  const ReparameterizeGradArgs args{.mu = p.left(p.encoder),
+                              .log_var = p.right(p.encoder),
+                              .noise = p.noise,
+                              .datum = p.datum.view(),
+                              .samples = static_cast<int>(p.samples),
+                              .grad_z = p.z.matrix(p.batch * p.samples, p.latent),
+                              .grad_mu = p.left(p.gradients),
+                              .grad_log_var = p.right(p.gradients)};
+  for (auto _ : state) {
+    reparameterize_backward(p.exec, args);
+    benchmark::ClobberMemory();
+  }
+  p.report(state, 4 * p.latent * (4 + p.samples));
+}
+
+/// A training batch, a tile of an evaluation with many samples, and out of every cache.
+void shapes(benchmark::internal::Benchmark* bench) {
+  bench->ArgNames({"B", "Z", "S"})
+      ->Args({128, 20, 1})
+      ->Args({128, 20, 50})
+      ->Args({524'288, 32, 1})
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
+}
+
+BENCHMARK(sample)->Name("reparameterize/forward")->Apply(shapes);
+BENCHMARK(sample_with_densities)->Name("reparameterize/forward_densities")->Apply(shapes);
+BENCHMARK(backward)->Name("reparameterize/backward")->Apply(shapes);
+
+}  // namespace
+}  // namespace felbo
