@@ -36,10 +36,13 @@ struct NoiseStream {
   /// The same with its step read: what ops work with, so that they read it once.
   FELBO_HD NoiseStream now() const { return {seed, step.get(), purpose}; }
 
+  /// The counter's last word.
+  FELBO_HD std::uint32_t where(std::uint32_t sample) const {
+    return (static_cast<std::uint32_t>(purpose) << 26) | sample;
+  }
   /// Words of elements 4 * block ... 4 * block + 3 of `sample` (below kMaxNoiseSamples) of `datum`.
   FELBO_HD Words4 words(std::uint32_t datum, std::uint32_t sample, std::uint32_t block) const {
-    const std::uint32_t where = (static_cast<std::uint32_t>(purpose) << 26) | sample;
-    return philox4x32_10({{block, step.get(), datum, where}}, static_cast<std::uint32_t>(seed),
+    return philox4x32_10({{block, step.get(), datum, where(sample)}}, static_cast<std::uint32_t>(seed),
                          static_cast<std::uint32_t>(seed >> 32));
   }
 };
