@@ -47,15 +47,30 @@ void kl_row(const ReparameterizeArgs& a, std::int64_t b) {
   a.clamped(b) = clamped;
 }
 
+/// sigma of a piece of a datum's row, kept for the samples that share it.
+struct Sigmas {
+  alignas(64) float values[kSpan];
+  std::int64_t datum = -1, col = -1;
+
+  void make(const ReparameterizeArgs& a, std::int64_t b, std::int64_t first, std::int64_t n) {
+    if (b == datum && first == col) return;
+    const float* log_var = a.log_var.row(b) + first;
+    const LogVarClamp bounds = a.clamp;
+    for (std::int64_t d = 0; d < n; ++d) values[d] = rm::sigma(clamp_log_var(log_var[d], bounds));
+    datum = b;
+    col = first;
+  }
+};
+
 void sample_row(const ReparameterizeArgs& a, std::int64_t row, std::int64_t col, std::int64_t n,
-                const float* eps) {
+                const float* eps, Sigmas& sigmas) {
   const std::int64_t b = row / a.samples;
   const float* mu = a.mu.row(b) + col;
   const float* log_var = a.log_var.row(b) + col;
   float* __restrict z = a.z.row(row) + col;
   const LogVarClamp bounds = a.clamp;
-  for (std::int64_t d = 0; d < n; ++d)
-    z[d] = math::fma(rm::sigma(clamp_log_var(log_var[d], bounds)), eps[d], mu[d]);
+  sigmas.make(a, b, col, n);
+  for (std::int64_t d = 0; d < n; ++d) z[d] = math::fma(sigmas.values[d], eps[d], mu[d]);
   if (a.log_pz.empty()) return;
   // Pieces of a row are added in order; the first one starts the sum.
   const double log_pz = lane_sum(n, [&](std::int64_t d) { return rm::log_pz(z[d]); });
@@ -94,10 +109,11 @@ std::int64_t grain(std::int64_t latent, int samples) { return 1 + 4096 / (latent
 void reparameterize(const CpuExec& exec, const ReparameterizeArgs& a) {
   check(a);
   exec.parallel_for(a.mu.rows, grain(a.mu.cols, a.samples), [&](std::int64_t begin, std::int64_t end) {
+    Sigmas sigmas;
     for (std::int64_t b = begin; b < end; ++b) kl_row(a, b);
     for_each_noise(a.noise.now(), a.datum, a.first_sample, a.samples, begin * a.samples, end * a.samples,
                    a.mu.cols, [&](std::int64_t row, std::int64_t col, std::int64_t n, const float* eps) {
-                     sample_row(a, row, col, n, eps);
+                     sample_row(a, row, col, n, eps, sigmas);
                    });
   });
 }
