@@ -17,12 +17,10 @@
 namespace felbo {
 namespace {
 
-using bench::bench_exec;
-
 struct BenchFlags {
   std::string what = "all";
   std::string filter;
-  int threads = 0;
+  DeviceRequest device;
   int repetitions = 5;
   bool json = false;
 };
@@ -114,9 +112,11 @@ class MedianReporter : public benchmark::BenchmarkReporter {
 };
 
 void bench_kernels(const BenchFlags& flags, Results& results) {
-  const double bandwidth = bench::copy_bandwidth(bench_exec());
-  results.add("memory/copy", "384 MiB", 2.0 * (192 << 20) / bandwidth, 2.0 * (192 << 20), std::nullopt, 1.0,
-              "measured bandwidth");
+  const auto [array, bandwidth] =
+      bench::on_device([](const auto& exec) { return bench::copy_bandwidth(exec); });
+  const double moved = 2.0 * static_cast<double>(array);
+  results.add("memory/copy", fmt::format("{:.0f} MiB", moved / (1 << 20)), moved / bandwidth, moved,
+              std::nullopt, 1.0, "measured bandwidth");
   std::vector<std::string> words{"felbo", "--benchmark_report_aggregates_only=true",
                                  "--benchmark_min_time=0.1",
                                  fmt::format("--benchmark_repetitions={}", flags.repetitions)};
@@ -131,17 +131,17 @@ void bench_kernels(const BenchFlags& flags, Results& results) {
 }
 
 void bench_gemm(Results& results) {
-  const double rate = bench::product_rate(bench_exec());
-  results.add("gemm/sgemm", "1536 x 1536 x 1536", 2.0 * std::pow(1536.0, 3) / rate, std::nullopt,
-              2.0 * std::pow(1536.0, 3), 1.0, "oneDNN, measured rate");
+  const auto [n, rate, by] = bench::on_device([](const auto& exec) { return bench::product_rate(exec); });
+  const double flops = 2.0 * std::pow(static_cast<double>(n), 3);
+  results.add("gemm/sgemm", fmt::format("{0} x {0} x {0}", n), flops / rate, std::nullopt, flops, 1.0,
+              by + ", measured rate");
 }
 
-void bench_step(Results& results) {
-  struct Shape {
-    std::int64_t X, H, Z, batch;
-  };
-  for (const Shape s : {Shape{784, 500, 20, 128}, Shape{784, 200, 50, 100}, Shape{784, 2000, 64, 512}}) {
-    const bench::StepTiming t = bench::time_step(bench_exec(), s.X, s.H, s.Z, s.batch);
+void bench_step(Results& results, bool on_gpu) {
+  std::vector<bench::StepShape> shapes{{784, {500}, 20, 128}, {784, {200}, 50, 100}, {784, {2000}, 64, 512}};
+  if (on_gpu) shapes.push_back({4096, {8192, 8192}, 1024, 8192});  // minutes on a CPU
+  for (const bench::StepShape& shape : shapes) {
+    const bench::StepTiming t = bench::time_step(shape);
     const double rate = static_cast<double>(t.batch) / t.seconds,
                  products = static_cast<double>(t.batch) / t.product_seconds;
     results.add("step/" + t.name, fmt::format("B:{}", t.batch), t.seconds, std::nullopt, t.flops,
@@ -160,13 +160,17 @@ void run_bench(const BenchFlags& flags) {
               "bench what? kernels, gemm, step or all; got '{}'", flags.what);
   FELBO_CHECK(flags.repetitions >= 2 && flags.repetitions <= 1000,
               "--repetitions must be between 2 and 1000, got {}", flags.repetitions);
-  bench_exec() = CpuExec(flags.threads);
-  const std::string device = fmt::format("cpu ({} threads)", bench_exec().threads());
+  const std::optional<int> cuda = cuda_index(flags.device);
+#if FELBO_WITH_CUDA
+  if (cuda) bench::bench_exec().emplace<CudaExec>(*cuda);
+#endif
+  if (!cuda) bench::bench_exec().emplace<CpuExec>(flags.device.threads);
+  const std::string device = bench::on_device([](const auto& exec) { return describe_device(exec); });
   if (!flags.json) fmt::print("{}; medians\n", device);
   Results results(flags.json);
   if (all || flags.what == "kernels") bench_kernels(flags, results);
   if (all || flags.what == "gemm") bench_gemm(results);
-  if (all || flags.what == "step") bench_step(results);
+  if (all || flags.what == "step") bench_step(results, cuda.has_value());
   if (flags.json) print_json({{"device", device}, {"results", results.rows()}});
 }
 
@@ -187,7 +191,8 @@ void add_bench_command(CLI::App& app) {
   command->add_option("WHAT", flags->what, "kernels, gemm, step or all");
   command->add_option("--filter", flags->filter, "Regular expression: the kernels whose name matches");
   command->add_option("--repetitions", flags->repetitions, "Timings of which the median is taken (kernels)");
-  command->add_option("--threads", flags->threads, "CPU threads, 0 for all cores");
+  command->add_option("--threads", flags->device.threads, "CPU threads, 0 for all cores");
+  command->add_option("--device", flags->device.device, "auto, cpu, cuda or cuda:N");
   command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");
   command->callback([command, flags] {
     check_kernel_flags(*command, *flags);

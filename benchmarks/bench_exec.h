@@ -1,14 +1,77 @@
-// The threads that all benchmarks of a run use (`felbo bench --threads`).
+// What the benchmarks of a run work on (`felbo bench --device --threads`), and how they are timed there.
 #pragma once
 
-#include "host/exec/cpu_exec.h"
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <variant>
+
+#include "host/cli/device.h"
+#include "host/exec/buffer.h"
+#include "host/exec/replay.h"
 
 namespace felbo::bench {
 
+#if FELBO_WITH_CUDA
+using AnyExec = std::variant<CpuExec, CudaExec>;
+#else
+using AnyExec = std::variant<CpuExec>;
+#endif
+
 /// The Exec of this run; set once, before any benchmark runs.
-inline CpuExec& bench_exec() {
-  static CpuExec exec(0);
+inline AnyExec& bench_exec() {
+  static AnyExec exec{CpuExec(0)};
   return exec;
+}
+
+/// Calls f(exec) with the Exec of this run.
+template <class F>
+auto on_device(const F& f) {
+  return std::visit(f, bench_exec());
+}
+
+/// Waits for what was enqueued.
+inline void finish(const CpuExec&) {}
+#if FELBO_WITH_CUDA
+inline void finish(const CudaExec& exec) { exec.synchronize(); }
+#endif
+
+/// The timed loop of a benchmark: `op` again and again.
+template <class Op>
+void measure(benchmark::State& state, const CpuExec&, const Op& op) {
+  for (auto _ : state) {
+    op();
+    benchmark::ClobberMemory();
+  }
+}
+
+#if FELBO_WITH_CUDA
+/// On a GPU 50 at a time, recorded into one graph: launching it and waiting for its end, some ten
+/// microseconds, are then a small part of what is timed.
+template <class Op>
+void measure(benchmark::State& state, const CudaExec& exec, const Op& op) {
+  constexpr int kOps = 50;
+  Replay<CudaExec> replay;
+  const auto batch = [&] {
+    replay(exec, [&] {
+      for (int i = 0; i < kOps; ++i) op();
+    });
+    exec.synchronize();
+  };
+  batch();  // plain
+  batch();  // recorded
+  while (state.KeepRunningBatch(kOps)) batch();
+}
+#endif
+
+/// A buffer whose element i is f(i).
+template <class T, class Exec, class F>
+Buffer<Exec, T> filled(const Exec& exec, std::int64_t size, const F& f) {
+  std::vector<T> values(static_cast<std::size_t>(size));
+  for (std::int64_t i = 0; i < size; ++i) values[static_cast<std::size_t>(i)] = static_cast<T>(f(i));
+  Buffer<Exec, T> buffer(exec, size);
+  upload(exec, values, buffer.view());
+  return buffer;
 }
 
 }  // namespace felbo::bench

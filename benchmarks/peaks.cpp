@@ -1,16 +1,17 @@
 #include "benchmarks/peaks.h"
 
 #include <dnnl.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "benchmarks/timer.h"
-#include "host/exec/buffer.h"
+#include "kernels/dense/dense.h"
 
 namespace felbo::bench {
 
-double copy_bandwidth(const CpuExec& exec) {
+Bandwidth copy_bandwidth(const CpuExec& exec) {
   const std::int64_t n = std::int64_t{48} << 20;  // 192 MiB an array
   const Buffer<CpuExec, float> from(exec, n), to(exec, n);
   const auto loop = [&] {
@@ -26,11 +27,11 @@ double copy_bandwidth(const CpuExec& exec) {
                   static_cast<std::size_t>(end - begin) * sizeof(float));
     });
   };
-  const PairedTiming timing = time_in_pairs(loop, library, 7, 0.0);
-  return 8.0 * static_cast<double>(n) / std::min(timing.first, timing.second);
+  const PairedTiming timing = time_in_pairs(exec, loop, library, 7, 0.0);
+  return {4 * n, 8.0 * static_cast<double>(n) / std::min(timing.first, timing.second)};
 }
 
-double product_rate(const CpuExec& exec) {
+ProductRate product_rate(const CpuExec& exec) {
   const std::int64_t n = 1536;
   const Buffer<CpuExec, float> a(exec, n * n), b(exec, n * n), c(exec, n * n);
   std::ranges::fill(a.host(), 0.5f);
@@ -41,8 +42,38 @@ double product_rate(const CpuExec& exec) {
   };
   std::vector<double> seconds;
   product();
-  for (int i = 0; i < 9; ++i) seconds.push_back(seconds_per_call(product, 1));
-  return 2.0 * static_cast<double>(n * n * n) / median(seconds);
+  for (int i = 0; i < 9; ++i) seconds.push_back(seconds_per_call(exec, product, 1));
+  return {n, 2.0 * static_cast<double>(n * n * n) / median(seconds), "oneDNN fp32"};
 }
+
+#if FELBO_WITH_CUDA
+
+Bandwidth copy_bandwidth(const CudaExec& exec) {
+  const std::int64_t bytes = std::int64_t{1} << 30;
+  const Buffer<CudaExec, std::byte> from(exec, bytes), to(exec, bytes);
+  const auto copy = [&] { exec.copy_on_device(to.data(), from.data(), bytes); };
+  std::vector<double> seconds;
+  copy();
+  for (int i = 0; i < 9; ++i) seconds.push_back(seconds_per_call(exec, copy, 20));
+  return {bytes, 2.0 * static_cast<double>(bytes) / median(seconds)};
+}
+
+ProductRate product_rate(const CudaExec& exec) {
+  const std::int64_t n = 8192;
+  // Random numbers: a GPU multiplies zeros faster, drawing less power.
+  const auto value = [](std::int64_t i) { return static_cast<float>(i * 2654435761 % 2001 - 1000) * 1e-3f; };
+  const auto a = filled<float>(exec, n * n, value), b = filled<float>(exec, n * n, value);
+  const Buffer<CudaExec, float> bias(exec, n), c(exec, n * n);
+  const auto product = [&] {
+    dense(exec, {.x = a.matrix(n, n), .weight = b.matrix(n, n), .bias = bias.view(), .y = c.matrix(n, n)});
+  };
+  std::vector<double> seconds;
+  product();
+  for (int i = 0; i < 9; ++i) seconds.push_back(seconds_per_call(exec, product, 5));
+  return {n, 2.0 * static_cast<double>(n * n * n) / median(seconds),
+          fmt::format("cuBLASLt {}", name_of(exec.precision()))};
+}
+
+#endif
 
 }  // namespace felbo::bench

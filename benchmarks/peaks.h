@@ -1,16 +1,34 @@
 // What this machine can do, measured in the run that quotes it.
 #pragma once
 
-#include "host/exec/cpu_exec.h"
+#include <cstdint>
+#include <string>
+
+#include "benchmarks/bench_exec.h"
 
 namespace felbo::bench {
 
 /// Bytes a second of a copy between two arrays far larger than the caches, the bytes read and the bytes
-/// written counted once each: the faster of a plain loop and the C library's memcpy, whose stores bypass the
-/// cache.
-double copy_bandwidth(const CpuExec& exec);
+/// written counted once each. On a CPU the faster of a plain loop and the C library's memcpy, whose stores
+/// bypass the cache; on a GPU the runtime's copy.
+struct Bandwidth {
+  std::int64_t array_bytes;
+  double bytes_per_second;
+};
+Bandwidth copy_bandwidth(const CpuExec& exec);
 
-/// float32 operations a second of a large product by oneDNN on exec's threads.
-double product_rate(const CpuExec& exec);
+/// Operations a second of a large product of square matrices: by oneDNN on a CPU's threads in float32, by
+/// cuBLASLt on a GPU in the Exec's precision.
+struct ProductRate {
+  std::int64_t size;  // rows and columns
+  double flops_per_second;
+  std::string by;
+};
+ProductRate product_rate(const CpuExec& exec);
+
+#if FELBO_WITH_CUDA
+Bandwidth copy_bandwidth(const CudaExec& exec);
+ProductRate product_rate(const CudaExec& exec);
+#endif
 
 }  // namespace felbo::bench

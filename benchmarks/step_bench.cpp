@@ -1,6 +1,10 @@
 #include "benchmarks/step_bench.h"
 
 #include <dnnl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <span>
 
 #include "benchmarks/timer.h"
 #include "host/train/shuffle.h"
@@ -41,18 +45,95 @@ DataPart random_bytes(std::int64_t rows, std::int64_t cols) {
   return part;
 }
 
-}  // namespace
+/// The products alone, in the order of the step.
+class Products {
+ public:
+  Products(const CpuExec& exec, const Vae& vae, std::int64_t batch)
+      : exec_(exec), products_(products_of(vae, batch)) {
+    for (const Product& p : products_) {
+      a_.emplace_back(exec, p.m * p.k);
+      b_.emplace_back(exec, p.k * p.n);
+      c_.emplace_back(exec, p.m * p.n);
+      std::ranges::fill(a_.back().host(), 0.5f);
+      std::ranges::fill(b_.back().host(), 0.25f);
+    }
+  }
+  void operator()() const {
+    omp_set_num_threads(exec_.threads());
+    for (std::size_t i = 0; i < products_.size(); ++i) {
+      const Product& p = products_[i];
+      dnnl_sgemm(p.op_a, p.op_b, p.m, p.n, p.k, 1.0f, a_[i].data(), p.op_a == 'N' ? p.k : p.m, b_[i].data(),
+                 p.op_b == 'N' ? p.n : p.k, 0.0f, c_[i].data(), p.n);
+    }
+  }
 
-StepTiming time_step(const CpuExec& exec, std::int64_t X, std::int64_t H, std::int64_t Z,
-                     std::int64_t batch) {
+ private:
+  const CpuExec& exec_;
+  std::vector<Product> products_;
+  std::vector<Buffer<CpuExec, float>> a_, b_, c_;
+};
+
+#if FELBO_WITH_CUDA
+/// The dense layers alone, forward and backward.
+class DenseLayers {
+ public:
+  DenseLayers(const CudaExec& exec, const Vae& vae, const ModelState<CudaExec>& state, std::int64_t batch)
+      : exec_(exec),
+        vae_(vae),
+        state_(state),
+        batch_(batch),
+        work_(exec, vae, batch, 1, true),
+        gradient_(exec, vae.table().size()) {}
+
+  void operator()() {
+    replay_(exec_, [&] {
+      const View<const float, 1> parameters = state_.parameters.view();
+      const View<float, 2> x = work_.x.matrix(batch_, vae_.config().dimensions);
+      const View<float, 2> z = work_.z.matrix(batch_, vae_.config().latent);
+      const View<float, 2> grad_posterior = work_.grad_posterior.matrix(batch_, 2 * vae_.config().latent);
+      forward(exec_, vae_.encoder(), parameters, vae_.table(), x, work_.encoder);
+      forward(exec_, vae_.decoder(), parameters, vae_.table(), z, work_.decoder);
+      backward(exec_, vae_.decoder(), parameters, vae_.table(), z, work_.decoder,
+               work_.decoder.result(vae_.decoder(), batch_), gradient_.view(),
+               work_.grad_z.matrix(batch_, vae_.config().latent));
+      backward(exec_, vae_.encoder(), parameters, vae_.table(), x, work_.encoder, grad_posterior,
+               gradient_.view(), {});
+    });
+  }
+
+ private:
+  const CudaExec& exec_;
+  const Vae& vae_;
+  const ModelState<CudaExec>& state_;
+  std::int64_t batch_;
+  VaeWorkspace<CudaExec> work_;
+  Buffer<CudaExec, float> gradient_;
+  Replay<CudaExec> replay_;
+};
+#endif
+
+Products products_alone(const CpuExec& exec, const Vae& vae, const ModelState<CpuExec>&, std::int64_t batch) {
+  return {exec, vae, batch};
+}
+#if FELBO_WITH_CUDA
+DenseLayers products_alone(const CudaExec& exec, const Vae& vae, const ModelState<CudaExec>& state,
+                           std::int64_t batch) {
+  return {exec, vae, state, batch};
+}
+#endif
+
+template <class Exec>
+StepTiming time_step_on(const Exec& exec, const StepShape& shape) {
+  const std::int64_t X = shape.dimensions, batch = shape.batch;
   const std::int64_t rows = std::max<std::int64_t>(20000, batch);
   const DataPart part = random_bytes(rows, X);
-  const ResidentData<CpuExec> data(exec, part);
-  const Vae vae({.dimensions = X, .latent = Z, .hidden = {H}});
-  ModelState<CpuExec> state(exec, vae);
+  const ResidentData<Exec> data(exec, part);
+  const Vae vae({.dimensions = X, .latent = shape.latent, .hidden = shape.hidden});
+  ModelState<CpuExec> initial(CpuExec(1), vae);
   std::ranges::copy(initial_parameters(vae, {std::vector<double>(static_cast<std::size_t>(X), 0.5), 0.1}, 0),
-                    state.parameters.data());
-  TrainingStep<CpuExec> step(exec, vae, data, state, {.max_batch = batch, .binarize = Binarize::kDynamic});
+                    initial.parameters.data());
+  ModelState<Exec> state = state_on(exec, vae, std::move(initial));
+  TrainingStep<Exec> step(exec, vae, data, state, {.max_batch = batch, .binarize = Binarize::kDynamic});
   const std::vector<std::uint32_t> order = epoch_order(0, 0, rows);
   const std::int64_t steps = rows / batch;
   const std::span<const std::uint32_t> full_batches{order.data(), static_cast<std::size_t>(steps * batch)};
@@ -62,29 +143,23 @@ StepTiming time_step(const CpuExec& exec, std::int64_t X, std::int64_t H, std::i
     if (taken++ % steps == 0) step.begin(full_batches, rates);
     step();
   };
-
-  const std::vector<Product> products = products_of(vae, batch);
+  auto products = products_alone(exec, vae, state, batch);
+  const PairedTiming timing = time_in_pairs(
+      exec, [&] { products(); }, one_step, 15, 0.15);
   double flops = 0.0;
-  std::vector<Buffer<CpuExec, float>> a, b, c;
-  for (const Product& p : products) {
-    flops += 2.0 * static_cast<double>(p.m * p.n * p.k);
-    a.emplace_back(exec, p.m * p.k);
-    b.emplace_back(exec, p.k * p.n);
-    c.emplace_back(exec, p.m * p.n);
-    std::ranges::fill(a.back().host(), 0.5f);
-    std::ranges::fill(b.back().host(), 0.25f);
-  }
-  const auto all_products = [&] {
-    omp_set_num_threads(exec.threads());
-    for (std::size_t i = 0; i < products.size(); ++i) {
-      const Product& p = products[i];
-      dnnl_sgemm(p.op_a, p.op_b, p.m, p.n, p.k, 1.0f, a[i].data(), p.op_a == 'N' ? p.k : p.m, b[i].data(),
-                 p.op_b == 'N' ? p.n : p.k, 0.0f, c[i].data(), p.n);
-    }
-  };
-  const PairedTiming timing = time_in_pairs(all_products, one_step, 15, 0.15);
-  return {
-      fmt::format("{}-{}-{}-{}-{}", X, H, Z, H, X), batch, timing.second, timing.first, timing.ratio, flops};
+  for (const Product& p : products_of(vae, batch)) flops += 2.0 * static_cast<double>(p.m * p.n * p.k);
+  std::vector<std::int64_t> widths{X};
+  widths.insert(widths.end(), shape.hidden.begin(), shape.hidden.end());
+  widths.push_back(shape.latent);
+  widths.insert(widths.end(), shape.hidden.rbegin(), shape.hidden.rend());
+  widths.push_back(X);
+  return {fmt::format("{}", fmt::join(widths, "-")), batch, timing.second, timing.first, timing.ratio, flops};
+}
+
+}  // namespace
+
+StepTiming time_step(const StepShape& shape) {
+  return on_device([&](const auto& exec) { return time_step_on(exec, shape); });
 }
 
 }  // namespace felbo::bench

@@ -3,14 +3,15 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
-#include "host/exec/cpu_exec.h"
+#include "benchmarks/bench_exec.h"
 
 namespace felbo::bench {
 
 /// A step of a Bernoulli VAE X-H-Z-H-X with ReLU on dynamically binarised bytes: the way of the data from the
-/// gather to Adam, timed in turn with the same matrix products by oneDNN's sgemm on the same number of
-/// threads.
+/// gather to Adam, timed in turn with its matrix products alone: on a CPU by oneDNN's sgemm on the same
+/// number of threads, on a GPU by the dense ops, recorded and replayed as the step is.
 struct StepTiming {
   std::string name;
   std::int64_t batch;
@@ -19,6 +20,11 @@ struct StepTiming {
   double share;            // product_seconds / seconds, the median over pairs
   double flops;            // of the products of a step
 };
-StepTiming time_step(const CpuExec& exec, std::int64_t X, std::int64_t H, std::int64_t Z, std::int64_t batch);
+struct StepShape {
+  std::int64_t dimensions;
+  std::vector<std::int64_t> hidden;
+  std::int64_t latent, batch;
+};
+StepTiming time_step(const StepShape& shape);
 
 }  // namespace felbo::bench

@@ -172,6 +172,10 @@ void CudaExec::copy_to_host(void* to, const void* from, std::int64_t bytes) cons
   FELBO_CUDA_CHECK(
       cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost, stream_));
 }
+void CudaExec::copy_on_device(void* to, const void* from, std::int64_t bytes) const {
+  FELBO_CUDA_CHECK(
+      cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream_));
+}
 void CudaExec::zero(void* memory, std::int64_t bytes) const {
   if (bytes > 0) FELBO_CUDA_CHECK(cudaMemsetAsync(memory, 0, static_cast<std::size_t>(bytes), stream_));
 }

@@ -80,6 +80,7 @@ class CudaExec {
   /// Enqueue a copy, or zeros. Memory that is pageable must stay as it is until the stream has come there.
   void copy_to_device(void* to, const void* from, std::int64_t bytes) const;
   void copy_to_host(void* to, const void* from, std::int64_t bytes) const;
+  void copy_on_device(void* to, const void* from, std::int64_t bytes) const;
   void zero(void* memory, std::int64_t bytes) const;
 
  private:

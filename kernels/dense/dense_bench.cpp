@@ -3,69 +3,78 @@
 // gemm` and the shares of `felbo bench step` tell.
 #include "kernels/dense/dense.h"
 
-#include "benchmark/benchmark.h"
 #include "benchmarks/bench_exec.h"
-#include "host/exec/buffer.h"
 
 namespace felbo {
 namespace {
 
+template <class Exec>
 struct Layer {
-  explicit Layer(const benchmark::State& state)
-      : batch(state.range(0)), in(state.range(1)), out(state.range(2)) {
-    fill(x, 0.01f);
-    fill(weight, 0.001f);
-    fill(y, 0.01f);
-  }
-  static void fill(const Buffer<CpuExec, float>& buffer, float step) {
-    for (std::int64_t i = 0; i < buffer.size(); ++i)
-      buffer.data()[i] = step * static_cast<float>(i % 201 - 100);
+  Layer(const Exec& exec, const benchmark::State& state)
+      : exec(exec), batch(state.range(0)), in(state.range(1)), out(state.range(2)) {}
+  Buffer<Exec, float> values(std::int64_t size, float step) const {
+    return bench::filled<float>(exec, size,
+                                [=](std::int64_t i) { return step * static_cast<float>(i % 201 - 100); });
   }
   void report(benchmark::State& state, int products) const {
     state.counters["flops"] = benchmark::Counter(2.0 * products * static_cast<double>(batch * in * out),
                                                  benchmark::Counter::kIsIterationInvariantRate);
   }
 
+  const Exec& exec;
   std::int64_t batch, in, out;
-  CpuExec exec = bench::bench_exec();
-  Buffer<CpuExec, float> x{exec, batch*in}, weight{exec, in*out}, bias{exec, out}, y{exec, batch*out};
-  Buffer<CpuExec, float> grad_x{exec, batch*in}, grad_weight{exec, in*out};
+  Buffer<Exec, float> x = values(batch * in, 0.01f), weight = values(in * out, 0.001f), bias{exec, out};
+  Buffer<Exec, float> y = values(batch * out, 0.01f), grad_x{exec, batch*in}, grad_weight{exec, in*out};
 };
 
-void forward(benchmark::State& state, Activation activation) {
-  const Layer layer(state);
-  const Buffer<CpuExec, std::byte> aux(layer.exec,
-                                       dense_aux_bytes(layer.exec, activation, layer.batch, layer.out));
+template <class Exec>
+Buffer<Exec, std::byte> aux_of(const Exec& exec, Activation activation, std::int64_t rows,
+                               std::int64_t cols) {
+  return {exec, dense_aux_bytes(exec, activation, rows, cols)};
+}
+template <class Exec>
+View<std::byte, 1> view_of(const Buffer<Exec, std::byte>& aux) {
+  return aux.size() > 0 ? aux.view() : View<std::byte, 1>();
+}
+
+template <class Exec>
+void forward(const Exec& exec, benchmark::State& state, Activation activation) {
+  const Layer<Exec> layer(exec, state);
+  const Buffer<Exec, std::byte> aux = aux_of(exec, activation, layer.batch, layer.out);
   const DenseArgs args{.x = layer.x.matrix(layer.batch, layer.in),
-                 .weight = layer.weight.matrix(layer.in, layer.out),
-                 .bias = layer.bias.view(),
-                 .activation = activation,
-                 .y = layer.y.matrix(layer.batch, layer.out),
-                 .aux = aux.size() > 0 ? aux.view() : View<std::byte, 1>()};
-  for (auto _ : state) {
-    dense(layer.exec, args);
-    benchmark::ClobberMemory();
-  }
+                       .weight = layer.weight.matrix(layer.in, layer.out),
+                       .bias = layer.bias.view(),
+                       .activation = activation,
+                       .y = layer.y.matrix(layer.batch, layer.out),
+                       .aux = view_of(aux)};
+  bench::measure(state, exec, [&] { dense(exec, args); });
   layer.report(state, 1);
 }
 
-void relu(benchmark::State& state) { forward(state, Activation::kRelu); }
-void gelu(benchmark::State& state) { forward(state, Activation::kGelu); }
-
-void backward(benchmark::State& state) {
-  const Layer layer(state);
+template <class Exec>
+void backward_on(const Exec& exec, benchmark::State& state) {
+  const Layer<Exec> layer(exec, state);
+  const Buffer<Exec, std::byte> aux = aux_of(exec, Activation::kRelu, layer.batch, layer.in);
   const DenseGradArgs args{.x = layer.x.matrix(layer.batch, layer.in),
                            .weight = layer.weight.matrix(layer.in, layer.out),
                            .grad_y = layer.y.matrix(layer.batch, layer.out),
                            .grad_weight = layer.grad_weight.matrix(layer.in, layer.out),
                            .grad_bias = layer.bias.view(),
                            .below = Activation::kRelu,
+                           .x_aux = view_of(aux),
                            .grad_x = layer.grad_x.matrix(layer.batch, layer.in)};
-  for (auto _ : state) {
-    dense_backward(layer.exec, args);
-    benchmark::ClobberMemory();
-  }
+  bench::measure(state, exec, [&] { dense_backward(exec, args); });
   layer.report(state, 2);
+}
+
+void relu(benchmark::State& state) {
+  bench::on_device([&](const auto& exec) { forward(exec, state, Activation::kRelu); });
+}
+void gelu(benchmark::State& state) {
+  bench::on_device([&](const auto& exec) { forward(exec, state, Activation::kGelu); });
+}
+void backward(benchmark::State& state) {
+  bench::on_device([&](const auto& exec) { backward_on(exec, state); });
 }
 
 /// The largest layer of the 784-500-20 model, and a wide one.

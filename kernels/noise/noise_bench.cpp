@@ -8,17 +8,18 @@
 namespace felbo {
 namespace {
 
-void normals(benchmark::State& state) {
+template <class Exec>
+void normals_on(const Exec& exec, benchmark::State& state) {
   const std::int64_t rows = state.range(0), cols = state.range(1);
-  const CpuExec& exec = bench::bench_exec();
-  const Buffer<CpuExec, float> out(exec, rows * cols);
+  const Buffer<Exec, float> out(exec, rows * cols);
   const NormalFillArgs args{.stream = {1, 0, Purpose::kPrior}, .out = out.matrix(rows, cols)};
-  for (auto _ : state) {
-    normal_fill(exec, args);
-    benchmark::ClobberMemory();
-  }
+  bench::measure(state, exec, [&] { normal_fill(exec, args); });
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * rows * cols * 4);
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * rows * cols);
+}
+
+void normals(benchmark::State& state) {
+  bench::on_device([&](const auto& exec) { normals_on(exec, state); });
 }
 
 // The latent rows of a batch, long rows in cache, and out of every cache.

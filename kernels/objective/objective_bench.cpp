@@ -1,55 +1,54 @@
-#include <limits>
-#include <vector>
-
-#include "benchmark/benchmark.h"
-#include "benchmarks/bench_exec.h"
 #include "kernels/objective/objective.h"
+
+#include <limits>
+
+#include "benchmarks/bench_exec.h"
 
 namespace felbo {
 namespace {
 
-std::vector<float> log_probabilities(std::int64_t size, float around) {
-  std::vector<float> values(size);
-  for (std::int64_t i = 0; i < size; ++i) values[i] = around + 0.25f * static_cast<float>(i * 7919 % 101);
-  return values;
+template <class Exec>
+Buffer<Exec, float> log_probabilities(const Exec& exec, std::int64_t size, float around) {
+  return bench::filled<float>(
+      exec, size, [=](std::int64_t i) { return around + 0.25f * static_cast<float>(i * 7919 % 101); });
 }
 
 /// Bytes: a float read a sample; the KL read and the result written a datum.
-void elbo_batch(benchmark::State& state) {
+template <class Exec>
+void elbo_on(const Exec& exec, benchmark::State& state) {
   const std::int64_t batch = state.range(0), samples = state.range(1);
-  const auto log_px = log_probabilities(batch * samples, -110.0f), kl = log_probabilities(batch, 25.0f);
-  std::vector<float> out(batch);
-  double totals[3] = {};
-  const CpuExec& exec = bench::bench_exec();
-  for (auto _ : state) {
-    elbo(exec, {{log_px.data(), batch * samples},
-                {kl.data(), batch},
-                static_cast<int>(samples),
-                {out.data(), batch},
-                {totals, 3}});
-    benchmark::ClobberMemory();
-  }
+  const auto log_px = log_probabilities(exec, batch * samples, -110.0f),
+             kl = log_probabilities(exec, batch, 25.0f);
+  const Buffer<Exec, float> out(exec, batch);
+  const Buffer<Exec, double> totals(exec, 3);
+  bench::measure(state, exec, [&] {
+    elbo(exec, {log_px.view(), kl.view(), static_cast<int>(samples), out.view(), totals.view()});
+  });
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * (batch * samples * 4 + batch * 8));
 }
 
 /// Bytes: three floats read a sample; two doubles read and written a datum.
-void log_mean_exp(benchmark::State& state) {
+template <class Exec>
+void log_mean_exp_on(const Exec& exec, benchmark::State& state) {
   const std::int64_t batch = state.range(0), samples = state.range(1), size = batch * samples;
-  const auto log_px = log_probabilities(size, -110.0f), log_pz = log_probabilities(size, -30.0f);
-  const auto log_qz = log_probabilities(size, -10.0f);
-  std::vector<double> max(batch, -std::numeric_limits<double>::infinity()), sum(batch);
-  const CpuExec& exec = bench::bench_exec();
-  for (auto _ : state) {
-    log_mean_exp_update(exec, {{log_px.data(), size},
-                               {log_pz.data(), size},
-                               {log_qz.data(), size},
-                               static_cast<int>(samples),
-                               {max.data(), batch},
-                               {sum.data(), batch}});
-    benchmark::ClobberMemory();
-  }
+  const auto log_px = log_probabilities(exec, size, -110.0f), log_pz = log_probabilities(exec, size, -30.0f);
+  const auto log_qz = log_probabilities(exec, size, -10.0f);
+  const auto max = bench::filled<double>(
+      exec, batch, [](std::int64_t) { return -std::numeric_limits<double>::infinity(); });
+  const Buffer<Exec, double> sum(exec, batch);
+  bench::measure(state, exec, [&] {
+    log_mean_exp_update(exec, {log_px.view(), log_pz.view(), log_qz.view(), static_cast<int>(samples),
+                               max.view(), sum.view()});
+  });
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * (size * 12 + batch * 32));
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * size);
+}
+
+void elbo_batch(benchmark::State& state) {
+  bench::on_device([&](const auto& exec) { elbo_on(exec, state); });
+}
+void log_mean_exp(benchmark::State& state) {
+  bench::on_device([&](const auto& exec) { log_mean_exp_on(exec, state); });
 }
 
 BENCHMARK(elbo_batch)

@@ -4,28 +4,20 @@
 //   wanted backward  mu, log_var and S gradients read, two gradients written: 4 Z (4 + S)
 #include "kernels/reparameterize/reparameterize.h"
 
-#include <numeric>
-
-#include "benchmark/benchmark.h"
 #include "benchmarks/bench_exec.h"
-#include "host/exec/buffer.h"
 
 namespace felbo {
 namespace {
 
 /// Memory of either direction: `encoder` holds mu and log_var as the encoder gives them, side by side.
+template <class Exec>
 struct Problem {
-  explicit Problem(const benchmark::State& state)
-      : batch(state.range(0)), latent(state.range(1)), samples(state.range(2)) {
-    for (std::int64_t i = 0; i < encoder.size(); ++i) {
-      encoder.data()[i] = 0.01f * static_cast<float>(i % 199 - 99);
-    }
-    std::iota(datum.data(), datum.data() + batch, 0u);
-  }
-  View<float, 2> left(const Buffer<CpuExec, float>& pair) const {
+  Problem(const Exec& exec, const benchmark::State& state)
+      : exec(exec), batch(state.range(0)), latent(state.range(1)), samples(state.range(2)) {}
+  View<float, 2> left(const Buffer<Exec, float>& pair) const {
     return pair.matrix(batch, 2 * latent).col_slice(0, latent);
   }
-  View<float, 2> right(const Buffer<CpuExec, float>& pair) const {
+  View<float, 2> right(const Buffer<Exec, float>& pair) const {
     return pair.matrix(batch, 2 * latent).col_slice(latent, latent);
   }
   void report(benchmark::State& state, std::int64_t bytes_a_datum) const {
@@ -33,18 +25,22 @@ struct Problem {
     state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * batch * samples * latent);
   }
 
+  const Exec& exec;
   std::int64_t batch, latent, samples;
-  CpuExec exec = bench::bench_exec();
   NoiseStream noise{1, 0, Purpose::kLatent};
-  Buffer<CpuExec, float> encoder{exec, batch * 2 * latent}, gradients{exec, batch * 2 * latent};
-  Buffer<CpuExec, float> z{exec, batch*samples*latent}, kl{exec, batch};
-  Buffer<CpuExec, float> log_pz{exec, batch*samples}, log_qz{exec, batch*samples};
-  Buffer<CpuExec, std::uint32_t> datum{exec, batch};
-  Buffer<CpuExec, std::int32_t> clamped{exec, batch};
+  Buffer<Exec, float> encoder = bench::filled<float>(
+      exec, batch * 2 * latent, [](std::int64_t i) { return 0.01f * static_cast<float>(i % 199 - 99); });
+  Buffer<Exec, float> gradients{exec, batch * 2 * latent};
+  Buffer<Exec, float> z{exec, batch*samples*latent}, kl{exec, batch};
+  Buffer<Exec, float> log_pz{exec, batch*samples}, log_qz{exec, batch*samples};
+  Buffer<Exec, std::uint32_t> datum =
+      bench::filled<std::uint32_t>(exec, batch, [](std::int64_t i) { return i; });
+  Buffer<Exec, std::int32_t> clamped{exec, batch};
 };
 
-void forward(benchmark::State& state, bool densities) {
-  const Problem p(state);
+template <class Exec>
+void forward(const Exec& exec, benchmark::State& state, bool densities) {
+  const Problem<Exec> p(exec, state);
   ReparameterizeArgs args{.mu = p.left(p.encoder),
                           .log_var = p.right(p.encoder),
                           .noise = p.noise,
@@ -57,31 +53,34 @@ void forward(benchmark::State& state, bool densities) {
     args.log_pz = p.log_pz.view();
     args.log_qz_given_x = p.log_qz.view();
   }
-  for (auto _ : state) {
-    reparameterize(p.exec, args);
-    benchmark::ClobberMemory();
-  }
+  bench::measure(state, exec, [&] { reparameterize(exec, args); });
   p.report(state, 4 * p.latent * (2 + p.samples) + (densities ? 8 * p.samples : 0));
 }
 
-void sample(benchmark::State& state) { forward(state, false); }
-void sample_with_densities(benchmark::State& state) { forward(state, true); }
+void sample(benchmark::State& state) {
+  bench::on_device([&](const auto& exec) { forward(exec, state, false); });
+}
+void sample_with_densities(benchmark::State& state) {
+  bench::on_device([&](const auto& exec) { forward(exec, state, true); });
+}
+
+template <class Exec>
+void backward_on(const Exec& exec, benchmark::State& state) {
+  const Problem<Exec> p(exec, state);
+  const ReparameterizeGradArgs args{.mu = p.left(p.encoder),
+                                    .log_var = p.right(p.encoder),
+                                    .noise = p.noise,
+                                    .datum = p.datum.view(),
+                                    .samples = static_cast<int>(p.samples),
+                                    .grad_z = p.z.matrix(p.batch * p.samples, p.latent),
+                                    .grad_mu = p.left(p.gradients),
+                                    .grad_log_var = p.right(p.gradients)};
+  bench::measure(state, exec, [&] { reparameterize_backward(exec, args); });
+  p.report(state, 4 * p.latent * (4 + p.samples));
+}
 
 void backward(benchmark::State& state) {
-  const Problem p(state);
-  const ReparameterizeGradArgs args{.mu = p.left(p.encoder),
-                              .log_var = p.right(p.encoder),
-                              .noise = p.noise,
-                              .datum = p.datum.view(),
-                              .samples = static_cast<int>(p.samples),
-                              .grad_z = p.z.matrix(p.batch * p.samples, p.latent),
-                              .grad_mu = p.left(p.gradients),
-                              .grad_log_var = p.right(p.gradients)};
-  for (auto _ : state) {
-    reparameterize_backward(p.exec, args);
-    benchmark::ClobberMemory();
-  }
-  p.report(state, 4 * p.latent * (4 + p.samples));
+  bench::on_device([&](const auto& exec) { backward_on(exec, state); });
 }
 
 /// A training batch, a tile of an evaluation with many samples, and out of every cache.
