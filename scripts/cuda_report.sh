@@ -10,7 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # Kernels that move whole rows or the flat parameter buffer; mangled names.
-streaming='adam_quads|normal_fill_quads|gather_quadsIf|reparameterize_rows|reparameterize_grad_quads|likelihood_rows.*ELb1E|likelihood_pieces.*ELb1E|likelihood_mean_quads|dense_activate|dense_derive'
+streaming='adam_quads|normal_fill_quads|gather_quadsIf|reparameterize_rows|reparameterize_grad_quads|likelihood_rows.*ELb1E|likelihood_pieces.*ELb1E|likelihood_mean_quads|dense_activate|dense_derive|elbo_loss_data'
 
 failed=0
 for source in kernels/*/*_cuda.cu; do

@@ -74,7 +74,7 @@ __device__ void add_row_quad(const Family& family, const RowPointers<Data, Famil
     float in[kOutputs];
 #pragma unroll
     for (int k = 0; k < kOutputs; ++k) in[k] = values.output[k][i];
-    const ElementTerms<kOutputs> terms = family(row.x.value(values.x[i]), in, col + i);
+    const ElementTerms<kOutputs> terms = family(row.x.scale(values.x[i]), in, col + i);
     log_p += terms.log_p;
     if constexpr (Family::kExcess) excess = math::join_excess(excess, terms.excess);
     if constexpr (Family::kClamps) totals.clamped += terms.clamped;

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdint>
 #include <stdexcept>
-#include <type_traits>
 #include <utility>
 
 #include "kernels/gather/gather_math.h"
@@ -22,21 +21,27 @@ struct RowTotals {
   std::int32_t clamped = 0;
 };
 
-/// A row of x: floats as they stand, bytes as byte / divisor.
+/// From an element of the data to x: floats as they stand, bytes as byte / divisor.
+template <class Data>
+struct XScale;
+template <>
+struct XScale<float> {
+  static XScale of(float /*divisor*/) { return {}; }
+  FELBO_HD float operator()(float element) const { return element; }
+};
+template <>
+struct XScale<std::uint8_t> {
+  gather_math::ByteIntensity intensity;
+  static XScale of(float divisor) { return {gather_math::ByteIntensity::of(divisor)}; }
+  FELBO_HD float operator()(float element) const { return intensity(element); }
+};
+
 template <class Data>
 struct XRow {
   const Data* data;
-  float divisor = 1.0f;  // of bytes; not read for floats
+  XScale<Data> scale = {};
 
-  /// x of an element that has been read.
-  FELBO_HD float value(float element) const {
-    if constexpr (std::is_same_v<Data, float>) {
-      return element;
-    } else {
-      return gather_math::intensity(element, divisor);
-    }
-  }
-  FELBO_HD float operator()(std::int64_t j) const { return value(static_cast<float>(data[j])); }
+  FELBO_HD float operator()(std::int64_t j) const { return scale(static_cast<float>(data[j])); }
 };
 
 // A source makes a family from numbers that the host knows, and says what each row of n dimensions adds to
