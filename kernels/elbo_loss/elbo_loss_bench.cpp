@@ -2,34 +2,30 @@
 // output read and its gradient written, so 8 outputs + 4 (floats) or + 1 (bytes) an element of x; mu and
 // log_var read and their gradients written, 16 an element of z (numbers a row are left out). In place or
 // apart, the count is the same.
-#include <benchmark/benchmark.h>
+#include "kernels/elbo_loss/elbo_loss.h"
 
 #include <string>
 #include <type_traits>
 
 #include "benchmarks/bench_exec.h"
-#include "host/exec/buffer.h"
-#include "kernels/elbo_loss/elbo_loss.h"
 
 namespace felbo {
 namespace {
 
 constexpr std::int64_t kLatent = 20;
 
-template <class Data>
-void bench_elbo_loss(benchmark::State& state, const Likelihood& which, bool in_place) {
-  const CpuExec& exec = bench::bench_exec();
+template <class Data, class Exec>
+void bench_elbo_loss(const Exec& exec, benchmark::State& state, const Likelihood& which, bool in_place) {
   const std::int64_t rows = state.range(0), cols = state.range(1), wide = cols * which.outputs();
   const std::int64_t divisor = std::is_same_v<Data, float> ? 1 : 255;
-  Buffer<CpuExec, Data> x(exec, rows * cols);
-  Buffer<CpuExec, float> output(exec, rows * wide), apart(exec, in_place ? 0 : rows * wide);
-  Buffer<CpuExec, float> latent(exec, 4 * rows * kLatent), values(exec, 3 * rows);
-  Buffer<CpuExec, std::int32_t> clamped(exec, 2 * rows);
   // Values of all magnitudes on both sides of 0; x a Bernoulli's zeros and ones.
-  for (std::int64_t i = 0; i < output.size(); ++i) {
-    output.data()[i] = 0.01f * static_cast<float>(i % 1999 - 999);
-  }
-  for (std::int64_t i = 0; i < x.size(); ++i) x.data()[i] = static_cast<Data>(i % 7 < 2 ? divisor : 0);
+  const auto output = bench::filled<float>(
+      exec, rows * wide, [](std::int64_t i) { return 0.01f * static_cast<float>(i % 1999 - 999); });
+  const auto x =
+      bench::filled<Data>(exec, rows * cols, [=](std::int64_t i) { return i % 7 < 2 ? divisor : 0; });
+  const Buffer<Exec, float> apart(exec, in_place ? 0 : rows * wide), latent(exec, 4 * rows * kLatent);
+  const Buffer<Exec, float> values(exec, 3 * rows);
+  const Buffer<Exec, std::int32_t> clamped(exec, 2 * rows);
   const auto latents = [&](std::int64_t i) {
     return View<float, 2>(latent.data() + i * rows * kLatent, rows, kLatent);
   };
@@ -48,12 +44,9 @@ void bench_elbo_loss(benchmark::State& state, const Likelihood& which, bool in_p
   args.grad_output = in_place ? output.matrix(rows, wide) : apart.matrix(rows, wide);
   args.grad_mu = latents(2);
   args.grad_log_var = latents(3);
-  for (auto _ : state) {
-    elbo_loss(exec, which, args);
-    benchmark::ClobberMemory();
-  }
+  bench::measure(state, exec, [&] { elbo_loss(exec, which, args); });
   const auto element = static_cast<std::int64_t>(sizeof(Data)) + 8 * which.outputs();
-  state.SetBytesProcessed(state.iterations() * rows * (element * cols + 16 * kLatent));
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * rows * (element * cols + 16 * kLatent));
 }
 
 const bool kRegistered = [] {
@@ -61,7 +54,8 @@ const bool kRegistered = [] {
                       bool in_place) {
     const Likelihood which = likelihood_from_names(name, variance, {});
     const auto run = [=](benchmark::State& state) {
-      bench_elbo_loss<decltype(data)>(state, which, in_place);
+      bench::on_device(
+          [&](const auto& exec) { bench_elbo_loss<decltype(data)>(exec, state, which, in_place); });
     };
     // A usual batch, in cache; and one of 257 MB of traffic or more, out of it.
     benchmark::RegisterBenchmark(("elbo_loss/" + label + (in_place ? "/in_place" : "/apart")).c_str(), run)
