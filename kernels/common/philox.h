@@ -15,6 +15,12 @@ struct Words4 {
   FELBO_HD std::uint32_t operator[](int i) const { return w[i]; }
 };
 
+namespace philox {
+inline constexpr int kRounds = 10;
+inline constexpr std::uint32_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
+inline constexpr std::uint32_t kKeyStep0 = 0x9E3779B9u, kKeyStep1 = 0xBB67AE85u;
+}  // namespace philox
+
 /// The ten rounds. Equal to cuRAND's device generator of curand_init(seed, subsequence, offset) when
 /// key = {lo(seed), hi(seed)} and counter = {lo(offset / 4), hi(offset / 4), lo(subsequence),
 /// hi(subsequence)}.
@@ -25,15 +31,15 @@ FELBO_HD inline Words4 philox4x32_10(Words4 counter, std::uint32_t key0, std::ui
 #else
 #pragma GCC unroll 10
 #endif
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0;
-    const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * c2;
+  for (int round = 0; round < philox::kRounds; ++round) {
+    const std::uint64_t p0 = std::uint64_t{philox::kMultiplier0} * c0;
+    const std::uint64_t p1 = std::uint64_t{philox::kMultiplier1} * c2;
     c0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ key0;
     c1 = static_cast<std::uint32_t>(p1);
     c2 = static_cast<std::uint32_t>(p0 >> 32) ^ c3 ^ key1;
     c3 = static_cast<std::uint32_t>(p0);
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
+    key0 += philox::kKeyStep0;
+    key1 += philox::kKeyStep1;
   }
   return {{c0, c1, c2, c3}};
 }

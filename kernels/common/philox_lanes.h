@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "kernels/common/philox.h"
+
 namespace felbo::philox_lanes {
 
 /// A counter word of 8 blocks, in the low halves; the high halves hold leftovers that nothing reads.
@@ -31,18 +33,18 @@ template <int Groups>
 inline void ten_rounds(Words<Groups>& c, std::uint64_t seed) {
   std::uint32_t key0 = static_cast<std::uint32_t>(seed), key1 = static_cast<std::uint32_t>(seed >> 32);
 #pragma GCC unroll 10
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < philox::kRounds; ++round) {
 #pragma GCC unroll 4
     for (int g = 0; g < Groups; ++g) {
-      const Lanes p0 = multiply_low(c.w0[g], 0xD2511F53u);
-      const Lanes p1 = multiply_low(c.w2[g], 0xCD9E8D57u);
+      const Lanes p0 = multiply_low(c.w0[g], philox::kMultiplier0);
+      const Lanes p1 = multiply_low(c.w2[g], philox::kMultiplier1);
       c.w0[g] = (p1 >> 32) ^ c.w1[g] ^ key0;
       c.w1[g] = p1;
       c.w2[g] = (p0 >> 32) ^ c.w3[g] ^ key1;
       c.w3[g] = p0;
     }
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
+    key0 += philox::kKeyStep0;
+    key1 += philox::kKeyStep1;
   }
 }
 
