@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 namespace felbo::test {
 namespace {
 
@@ -38,6 +40,43 @@ TEST(Parity, ShapesMustAgree) {
   Parity parity;
   parity.compare("x", View<const float, 2>(got.data(), 2, 2), std::vector<double>(3, 1.0), 1.0);
   EXPECT_FALSE(parity.ok());
+}
+
+TEST(Parity, FirstFailureNamesCaseArrayPlaceAndValues) {
+  Parity parity;
+  parity.begin_case("X 3");
+  parity.element("x", 0, 0, 1.0, 1.0, 0.0);
+  EXPECT_EQ(parity.first_failure(), "");
+  parity.begin_case("X 4");
+  parity.element("y", 2, 3, 1.5, 1.0, 0.25);
+  parity.element("y", 2, 4, 9.0, 1.0, 0.25);
+  EXPECT_EQ(parity.first_failure(), "X 4: y(2, 3): got 1.5, want 1, error 0.5, tolerance 0.25");
+  EXPECT_EQ(parity.cases(), 2);
+  EXPECT_EQ(parity.failed(), 2);
+}
+
+TEST(Parity, WorstIsTheLargestShareOfATolerance) {
+  Parity parity;
+  EXPECT_EQ(parity.worst(), 0.0);
+  parity.element("x", 0, 0, 1.0, 1.0, 0.0);
+  EXPECT_EQ(parity.worst(), 0.0);
+  EXPECT_TRUE(parity.exact());
+  parity.element("x", 0, 1, 1.5, 1.0, 2.0);
+  parity.element("x", 0, 2, 1.0, 1.0, 2.0);
+  EXPECT_EQ(parity.worst(), 0.25);
+  EXPECT_FALSE(parity.exact());
+  parity.element("x", 0, 3, 4.0, 1.0, 2.0);
+  EXPECT_EQ(parity.worst(), 1.5);
+}
+
+TEST(Parity, WorstIsInfiniteForNanAndForErrorsThatHaveNoTolerance) {
+  const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
+  for (const auto& [got, want, tolerance] :
+       {std::array{nan, 1.0, 1.0}, {1.0, nan, 1.0}, {1.0, 2.0, 0.0}, {infinity, 1.0, 1.0}}) {
+    Parity parity;
+    parity.element("x", 0, 0, got, want, tolerance);
+    EXPECT_EQ(parity.worst(), infinity) << got << " " << want;
+  }
 }
 
 TEST(Guarded, SeesAWriteOutside) {

@@ -1,5 +1,4 @@
-// The comparator that judges every fast implementation against its double reference, and the guarded memory
-// that ops are tested in.
+// What parity tests are made of: the comparator, and the guarded memory that ops are tested in.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,77 +12,17 @@
 #include <string>
 #include <vector>
 
-#include "kernels/common/noise_stream.h"
-#include "kernels/common/normal.h"
+#include "host/check/inputs.h"
+#include "host/check/parity.h"
 #include "kernels/common/view.h"
 #include "tests/harness/exec.h"
 
 namespace felbo::test {
 
-inline constexpr double kEps = std::numeric_limits<float>::epsilon();  // 2^-23
-
-/// Collects element-wise comparisons. An element passes only if |got - want| <= tolerance, so a NaN on either
-/// side fails unless both are NaN by design. Comparing nothing is a failure.
-class Parity {
- public:
-  /// `got` against `want`, row by row, with a tolerance an element.
-  void compare(const std::string& what, View<const float, 2> got, const std::vector<double>& want,
-               const std::vector<double>& tolerance) {
-    if (static_cast<std::int64_t>(want.size()) != got.rows * got.cols || want.size() != tolerance.size()) {
-      fail(what + ": shapes differ");
-      return;
-    }
-    for (std::int64_t i = 0; i < got.rows; ++i) {
-      for (std::int64_t j = 0; j < got.cols; ++j) {
-        element(what, i, j, got(i, j), want[i * got.cols + j], tolerance[i * got.cols + j]);
-      }
-    }
-  }
-  void compare(const std::string& what, View<const float, 1> got, const std::vector<double>& want,
-               const std::vector<double>& tolerance) {
-    compare(what, View<const float, 2>(got.data, 1, got.size), want, tolerance);
-  }
-  /// The same tolerance for all elements.
-  void compare(const std::string& what, View<const float, 2> got, const std::vector<double>& want,
-               double tolerance) {
-    compare(what, got, want, std::vector<double>(want.size(), tolerance));
-  }
-  void element(const std::string& what, std::int64_t i, std::int64_t j, double got, double want,
-               double tolerance) {
-    ++compared_;
-    const double error = std::abs(got - want);
-    if (!(error <= tolerance)) {
-      if (++failed_ <= 3) {
-        char text[256];
-        std::snprintf(text, sizeof text, "%s(%lld, %lld): got %.9g, want %.9g, error %.3g, tolerance %.3g\n",
-                      what.c_str(), static_cast<long long>(i), static_cast<long long>(j), got, want, error,
-                      tolerance);
-        report_ += text;
-      }
-    } else if (tolerance > 0.0) {
-      worst_ = std::max(worst_, error / tolerance);
-    }
-  }
-  void fail(const std::string& message) {
-    ++failed_;
-    report_ += message + "\n";
-  }
-
-  bool ok() const { return compared_ > 0 && failed_ == 0; }
-  std::int64_t compared() const { return compared_; }
-  std::int64_t failed() const { return failed_; }
-  /// Largest error among the passed elements as a share of its tolerance.
-  double worst() const { return worst_; }
-  std::string report() const {
-    return report_ + std::to_string(failed_) + " of " + std::to_string(compared_) + " elements failed";
-  }
-
- private:
-  std::int64_t compared_ = 0;
-  std::int64_t failed_ = 0;
-  double worst_ = 0.0;
-  std::string report_;
-};
+using checks::fill_normal;
+using checks::kEps;
+using checks::Parity;
+using checks::to_double;
 
 #define FELBO_EXPECT_PARITY(parity) EXPECT_TRUE((parity).ok()) << (parity).report()
 
@@ -124,28 +63,6 @@ class Guarded {
   std::int64_t rows_, cols_, stride_, begin_;
   Array<T> cells_;
 };
-
-/// Reproducible standard normals for inputs, times `scale`, plus `shift`; another `seed` gives other numbers.
-inline void fill_normal(View<float, 2> out, std::uint64_t seed, float scale = 1.0f, float shift = 0.0f) {
-  const NoiseStream stream{seed, 0, Purpose::kInit};
-  for (std::int64_t i = 0; i < out.rows; ++i) {
-    for (std::int64_t j = 0; j < out.cols; ++j) {
-      const Normals4 n = normals_from_words(
-          stream.words(static_cast<std::uint32_t>(i), 0, static_cast<std::uint32_t>(j / 4)));
-      out(i, j) = shift + scale * n[static_cast<int>(j % 4)];
-    }
-  }
-}
-
-/// The elements of a view as doubles, row by row.
-template <class T>
-std::vector<double> to_double(View<T, 2> view) {
-  std::vector<double> out;
-  for (std::int64_t i = 0; i < view.rows; ++i) {
-    for (std::int64_t j = 0; j < view.cols; ++j) out.push_back(static_cast<double>(view(i, j)));
-  }
-  return out;
-}
 
 /// Bit-for-bit equality of two matrices.
 inline bool same_bits(View<const float, 2> a, View<const float, 2> b) {

@@ -1,0 +1,44 @@
+// Reproducible inputs for parity checks.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/common/noise_stream.h"
+#include "kernels/common/normal.h"
+#include "kernels/common/view.h"
+
+namespace felbo::checks {
+
+/// What every input of `felbo check` is made from: input arrays from kInputSeed and the numbers after it,
+/// noise from kNoiseSeed, whose halves are both at work.
+inline constexpr std::uint64_t kInputSeed = 1;
+inline constexpr std::uint64_t kNoiseSeed = 0x123456789u;
+
+/// Lengths of rows: one element, past a warp, past a block of threads, an odd one that tiles do not divide,
+/// and one that is longer than any span that is summed at once.
+inline constexpr std::int64_t kWidths[] = {1, 33, 257, 785, 4099};
+
+/// Standard normals in host memory, times `scale`, plus `shift`; another `seed` gives other numbers.
+inline void fill_normal(View<float, 2> out, std::uint64_t seed, float scale = 1.0f, float shift = 0.0f) {
+  const NoiseStream stream{seed, 0, Purpose::kInit};
+  for (std::int64_t i = 0; i < out.rows; ++i) {
+    for (std::int64_t j = 0; j < out.cols; ++j) {
+      const Normals4 n = normals_from_words(
+          stream.words(static_cast<std::uint32_t>(i), 0, static_cast<std::uint32_t>(j / 4)));
+      out(i, j) = shift + scale * n[static_cast<int>(j % 4)];
+    }
+  }
+}
+
+/// The elements of a view of host memory as doubles, row by row.
+template <class T>
+std::vector<double> to_double(View<T, 2> view) {
+  std::vector<double> out;
+  for (std::int64_t i = 0; i < view.rows; ++i) {
+    for (std::int64_t j = 0; j < view.cols; ++j) out.push_back(static_cast<double>(view(i, j)));
+  }
+  return out;
+}
+
+}  // namespace felbo::checks
