@@ -4,10 +4,10 @@
 
 #include <array>
 #include <bit>
-#include <cfloat>
 #include <functional>
 #include <numeric>
 
+#include "host/check/training_step_bound.h"
 #include "host/train/training_step_reference.h"
 #include "tests/harness/parity.h"
 
@@ -82,251 +82,7 @@ void take(TrainingStep<test::ExecType>& step, const std::vector<std::uint32_t>& 
   step();
 }
 
-// --- Bounds of the rounding errors
-//
-// A running error analysis to first order: each function takes bounds of the errors of its inputs and gives
-// bounds of those of its outputs, which are what comes in, times the magnitude of the derivative, plus what
-// the op itself may add: the tolerances of the op's own parity test. These bounds let every rounding push the
-// same way; errors in fact reach a fiftieth of them, so a quarter is allowed: tenfold room for other
-// processors and blockings.
-
-constexpr double kShare = 0.25;
-
-/// As in dense_test.cpp: roundings of a sum of n products, in units of the sum of magnitudes.
-double product_k(int n) { return 8 + n / 16.0; }
-
-Values absolute(Values values) {
-  for (double& v : values) v = std::abs(v);
-  return values;
-}
-
-/// How far f moves within value +- error.
-template <class F>
-double spread(const F& f, double value, double error) {
-  const double at = f(value);
-  return std::max(std::abs(f(value + error) - at), std::abs(f(value - error) - at));
-}
-
-using Layers = std::vector<reference::LayerTrace<double>>;
-
-/// The errors of a perceptron's layers: of their inputs, and of their values before the activation.
-struct MlpErrors {
-  std::vector<Values> x, pre;
-};
-
-MlpErrors forward_errors(const Layers& layers, Values x, int rows) {
-  MlpErrors errors;
-  for (const auto& layer : layers) {
-    errors.x.push_back(x);
-    const Values none(std::size_t(layer.out));
-    Values pre = reference::affine(x, absolute(layer.weight), none, rows, layer.in, layer.out).value;
-    x.clear();
-    for (std::size_t i = 0; i < pre.size(); ++i) {
-      pre[i] += product_k(layer.in) * kEps * layer.pre.magnitude[i];
-      const auto act = [&](double v) { return reference::activation(layer.activation, v); };
-      const double own = layer.activation == Activation::kIdentity
-                             ? 0.0
-                             : 4 * kEps * std::max(1.0, std::abs(act(layer.pre.value[i])));
-      x.push_back(spread(act, layer.pre.value[i], pre[i]) + own);
-    }
-    errors.pre.push_back(pre);
-  }
-  errors.x.push_back(x);  // of the result
-  return errors;
-}
-
-/// Puts the errors of the layers' gradients into `flat` and returns that of the input's.
-Values backward_errors(const Layers& layers, const MlpErrors& forward, Values grad_y, int rows,
-                       Values& flat) {
-  for (std::size_t l = layers.size(); l-- > 0;) {
-    const auto& layer = layers[l];
-    const Values weight = absolute(layer.weight);
-    const auto from_above =
-        reference::affine_gradient(absolute(layer.x), weight, grad_y, rows, layer.in, layer.out);
-    const auto from_below =
-        reference::affine_gradient(forward.x[l], weight, absolute(layer.grad_y), rows, layer.in, layer.out);
-    for (std::size_t i = 0; i < layer.weight.size(); ++i) {
-      flat[std::size_t(layer.weight_entry.offset) + i] =
-          from_above.weight[i] + from_below.weight[i] +
-          product_k(rows) * kEps * layer.gradient.weight_magnitude[i];
-    }
-    for (std::size_t i = 0; i < layer.bias.size(); ++i) {
-      flat[std::size_t(layer.bias_entry.offset) + i] =
-          from_above.bias[i] + product_k(rows) * kEps * layer.gradient.bias_magnitude[i];
-    }
-    grad_y = from_above.x;
-    for (std::size_t i = 0; i < grad_y.size(); ++i) {
-      grad_y[i] += product_k(layer.out) * kEps * layer.gradient.x_magnitude[i];
-      if (l == 0) continue;
-      // The slope is taken from a rounded value: 8 eps, as in dense_test.cpp, and what the value's error
-      // does.
-      const auto slope = [&](double v) {
-        return reference::activation_derivative(layers[l - 1].activation, v);
-      };
-      const double value = layers[l - 1].pre.value[i];
-      grad_y[i] = grad_y[i] * std::abs(slope(value)) +
-                  std::abs(layer.gradient.x[i]) * (spread(slope, value, forward.pre[l - 1][i]) + 8 * kEps);
-    }
-  }
-  return grad_y;
-}
-
-struct StepErrors {
-  Values gradient;  // (P)
-  double log_px_given_z = 0, kl = 0;
-};
-
-class ErrorAnalysis {
- public:
-  ErrorAnalysis(const reference::StepInput<double>& in, const reference::StepTrace<double>& trace)
-      : in_(in),
-        t_(trace),
-        config_(in.vae->config()),
-        B_(static_cast<int>(in.rows.size())),
-        S_(in.options.samples),
-        Z_(static_cast<int>(config_.latent)) {
-    out_.gradient.resize(in.parameters.size());
-  }
-
-  StepErrors operator()() {
-    const MlpErrors encoder = forward_errors(t_.encoder, Values(t_.likelihood_input.x.size()), B_);
-    take_posterior(encoder.x.back());
-    const MlpErrors decoder = forward_errors(t_.decoder, latent(), B_ * S_);
-    const Values grad_output = likelihood(decoder.x.back());
-    const Values grad_z = backward_errors(t_.decoder, decoder, grad_output, B_ * S_, out_.gradient);
-    backward_errors(t_.encoder, encoder, posterior_gradient(grad_z), B_, out_.gradient);
-    return out_;
-  }
-
- private:
-  static constexpr double kNoiseError = 3e-6;  // of eps itself: noise_test.cpp
-
-  double log_var(int b, int d) const {
-    return std::clamp<double>(t_.log_var[at(b, d)], config_.clamp.lo, config_.clamp.hi);
-  }
-  std::size_t at(int b, int d) const { return std::size_t(b) * Z_ + d; }
-  double eps(int b, int s, int d) const { return reference::latent_noise(in_)(b, s, d); }
-
-  void take_posterior(const Values& errors) {
-    for (int b = 0; b < B_; ++b) {
-      for (int d = 0; d < Z_; ++d) {
-        const double m = t_.mu[at(b, d)], v = log_var(b, d);
-        mu_.push_back(errors[std::size_t(2 * b) * Z_ + d]);
-        log_var_.push_back(errors[std::size_t(2 * b + 1) * Z_ + d]);
-        out_.kl += std::abs(m) * mu_.back() + std::abs(std::exp(v) - 1) / 2 * log_var_.back() +
-                   (8 + Z_ / 16.0) * kEps * (m * m + std::exp(v) + std::abs(v) + 1);
-      }
-    }
-  }
-
-  Values latent() const {
-    Values z;
-    for (int b = 0; b < B_; ++b) {
-      for (int s = 0; s < S_; ++s) {
-        for (int d = 0; d < Z_; ++d) {
-          const double sigma = std::exp(log_var(b, d) / 2), e = std::abs(eps(b, s, d));
-          z.push_back(mu_[at(b, d)] + sigma * e / 2 * log_var_[at(b, d)] + sigma * kNoiseError +
-                      4 * kEps * (std::abs(t_.mu[at(b, d)]) + sigma * (e + 1)));
-        }
-      }
-    }
-    return z;
-  }
-
-  /// Also fills in log p(x|z) and the gradient of the family's own parameters.
-  Values likelihood(const Values& output) {
-    const auto& want = t_.likelihood;
-    const int X = static_cast<int>(config_.dimensions);
-    // The gradients are functions of one or two outputs of the same element: how far they move within them.
-    Values errors(output.size());
-    for (const double first : {-1.0, 1.0}) {
-      for (const double second : {-1.0, 1.0}) {
-        auto moved = t_.likelihood_input;
-        for (std::size_t i = 0; i < output.size(); ++i)
-          moved.output[i] += (i / X % config_.likelihood.outputs() == 0 ? first : second) * output[i];
-        const auto there = reference::likelihood(config_.likelihood, moved);
-        for (std::size_t i = 0; i < output.size(); ++i)
-          errors[i] = std::max(errors[i], std::abs(there.grad_output[i] - want.grad_output[i]));
-      }
-    }
-    for (std::size_t i = 0; i < errors.size(); ++i) errors[i] += 6 * kEps * want.grad_scale[i];
-    // log p moves with its gradient; so does the gradient of a log-variance that elements share.
-    const double sum_k = 10 + X / 32.0;
-    for (std::size_t i = 0; i < output.size(); ++i) {
-      const double moved = std::abs(want.grad_output[i]) * output[i];
-      out_.log_px_given_z += moved * B_;
-      if (!want.grad_own.empty()) own_error(i % X % want.grad_own.size()) += moved;
-    }
-    for (const double scale : want.log_px_scale) out_.log_px_given_z += sum_k * kEps * scale / S_;
-    for (std::size_t i = 0; i < want.grad_own.size(); ++i)
-      own_error(i) += (sum_k + 16) * kEps * want.grad_own_scale[i];
-    return errors;
-  }
-  double& own_error(std::size_t i) {
-    return out_.gradient[std::size_t(reference::entry_of(*in_.vae, "likelihood.log_var").offset) + i];
-  }
-
-  Values posterior_gradient(const Values& grad_z) const {
-    const double kl_scale = in_.options.beta / B_;
-    Values errors(std::size_t(2) * B_ * Z_);
-    for (int b = 0; b < B_; ++b) {
-      for (int d = 0; d < Z_; ++d) {
-        const double v = log_var(b, d), sigma = std::exp(v / 2);
-        double sum_mu = kl_scale * std::abs(t_.mu[at(b, d)]), sum_v = kl_scale * (std::exp(v) + 1);
-        double in_mu = kl_scale * mu_[at(b, d)], in_v = 0, slope = kl_scale * std::exp(v) / 2;
-        for (int s = 0; s < S_; ++s) {
-          const std::size_t r = (std::size_t(b) * S_ + s) * Z_ + d;
-          const double g = std::abs(t_.grad_z[r]), e = std::abs(eps(b, s, d));
-          sum_mu += g, sum_v += g * e * sigma;
-          in_mu += grad_z[r], in_v += (grad_z[r] * e + g * kNoiseError) * sigma / 2;
-          slope += g * e * sigma / 4;
-        }
-        const bool inside = v == t_.log_var[at(b, d)];
-        errors[std::size_t(2 * b) * Z_ + d] = in_mu + (S_ + 6) * kEps * sum_mu;
-        errors[std::size_t(2 * b + 1) * Z_ + d] =
-            inside ? in_v + slope * log_var_[at(b, d)] + (S_ + 6) * kEps * sum_v : 0.0;
-      }
-    }
-    return errors;
-  }
-
-  const reference::StepInput<double>& in_;
-  const reference::StepTrace<double>& t_;
-  const VaeConfig& config_;
-  int B_, S_, Z_;
-  Values mu_, log_var_;
-  StepErrors out_;
-};
-
 // --- The comparison
-
-/// Adam's outcome for a gradient known within `error`, and how far each part may be off.
-struct AdamBound {
-  reference::AdamState<double> want;
-  double theta, m, v;
-};
-AdamBound adam_bound(const reference::AdamState<double>& s, double g, double error, double lr,
-                     const TrainingStepOptions& o, std::int64_t t) {
-  const auto at = [&](double gradient) {
-    return reference::adam<double>(s, gradient, lr, o.adam_beta1, o.adam_beta2, o.adam_epsilon, t);
-  };
-  AdamBound b{at(g), 0, 0, 0};
-  for (const double moved : {g - error, g + error}) {
-    const auto there = at(moved);
-    b.theta = std::max(b.theta, std::abs(there.theta - b.want.theta));
-    b.m = std::max(b.m, std::abs(there.m - b.want.m));
-    b.v = std::max(b.v, std::abs(there.v - b.want.v));
-  }
-  // The op's own, as in adam_test.cpp.
-  const double own_m = 2 * kEps * (std::abs(o.adam_beta1 * s.m) + std::abs((1 - o.adam_beta1) * g)) + FLT_MIN;
-  const double rate = lr / (1 - std::pow(double(o.adam_beta1), double(t)));
-  const double root = std::sqrt(b.want.v / (1 - std::pow(double(o.adam_beta2), double(t))));
-  b.theta += kEps * std::abs(b.want.theta) + 4 * kEps * std::abs(b.want.theta - s.theta) +
-             rate / (root + o.adam_epsilon) * own_m;
-  b.m += own_m;
-  b.v += 2 * kEps * (o.adam_beta2 * s.v + (1 - o.adam_beta2) * g * g) + FLT_MIN;
-  return b;
-}
 
 /// A model in training, judged step by step: each step against the reference on the state it started from.
 class Judge {
@@ -380,53 +136,13 @@ class Judge {
   void judge(const std::vector<std::uint32_t>& rows, float lr, Parity& parity) {
     const reference::StepInput<double> in{&vae_, &part_,      options_,
                                           rows,  state_.step, doubles(state_.parameters.view())};
-    const reference::StepTrace<double> want = reference::step(in);
-    const StepErrors errors = ErrorAnalysis(in, want)();
-    const Values m = doubles(state_.m.view()), v = doubles(state_.v.view());
-    std::vector<AdamBound> adam;
-    for (std::size_t i = 0; i < in.parameters.size(); ++i) {
-      adam.push_back(adam_bound({in.parameters[i], m[i], v[i]}, want.gradient[i], kShare * errors.gradient[i],
-                                lr, options_, state_.step + 1));
-    }
+    const checks::ExpectedStep expected(in, doubles(state_.m.view()), doubles(state_.v.view()), lr);
     step_();
-    compare_gradient(want, errors, parity);
+    expected.judge_gradient(parity, to_host(exec_, step_.gradient()));
     worst_gradient_ = std::max(worst_gradient_, parity.worst());
-    compare_state(adam, parity);
-    compare_totals(want, errors, static_cast<std::int64_t>(rows.size()), parity);
-  }
-
-  void compare_gradient(const reference::StepTrace<double>& want, const StepErrors& errors, Parity& parity) {
-    const std::vector<float> gradient = to_host(exec_, step_.gradient());
-    const View<const float, 1> flat{gradient.data(), vae_.table().size()};
-    for (const ParameterEntry& entry : vae_.table().entries()) {
-      Values tolerance = reference::tensor_of(errors.gradient, entry);
-      for (double& t : tolerance) t = kShare * t + FLT_MIN;
-      parity.compare("gradient of " + entry.name, vector_of(flat, entry),
-                     reference::tensor_of(want.gradient, entry), tolerance);
-    }
-  }
-  void compare_state(const std::vector<AdamBound>& adam, Parity& parity) {
-    const Values parameters = doubles(state_.parameters.view());
-    const Values m = doubles(state_.m.view()), v = doubles(state_.v.view());
-    for (std::size_t i = 0; i < adam.size(); ++i) {
-      const auto at = static_cast<std::int64_t>(i);
-      parity.element("parameter", 0, at, parameters[i], adam[i].want.theta, adam[i].theta);
-      parity.element("m", 0, at, m[i], adam[i].want.m, adam[i].m);
-      parity.element("v", 0, at, v[i], adam[i].want.v, adam[i].v);
-    }
-  }
-  void compare_totals(const reference::StepTrace<double>& want, const StepErrors& errors, std::int64_t count,
-                      Parity& parity) {
-    const TrainingTotals got = step_.take_totals();
-    // ELBO: a difference of the two, rounded to float for each datum.
-    const double log_p = kShare * errors.log_px_given_z + kEps * std::abs(want.log_px_given_z);
-    const double kl = kShare * errors.kl;
-    parity.element("log_px_given_z", 0, 0, got.log_px_given_z, want.log_px_given_z, log_p);
-    parity.element("kl", 0, 0, got.kl, want.kl, kl);
-    parity.element("elbo", 0, 0, got.elbo, want.elbo,
-                   log_p + kl + kEps * (std::abs(want.log_px_given_z) + want.kl));
-    parity.element("count", 0, 0, static_cast<double>(got.count), static_cast<double>(count), 0);
-    parity.element("clamped", 0, 0, static_cast<double>(got.clamped), static_cast<double>(want.clamped), 0);
+    expected.judge_state(parity, doubles(state_.parameters.view()), doubles(state_.m.view()),
+                         doubles(state_.v.view()));
+    expected.judge_totals(parity, step_.take_totals());
   }
 
   Case case_;

@@ -1,0 +1,267 @@
+#include "host/check/training_step_bound.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace felbo::checks {
+namespace {
+
+// A running error analysis to first order: each function takes bounds of the errors of its inputs and gives
+// bounds of those of its outputs, which are what comes in, times the magnitude of the derivative, plus what
+// the op itself may add: tolerance.h. These bounds let every rounding push the same way; errors in fact reach
+// a fiftieth of them, so a quarter is allowed: tenfold room for other processors and blockings.
+
+constexpr double kShare = 0.25;
+
+Values absolute(Values values) {
+  for (double& v : values) v = std::abs(v);
+  return values;
+}
+
+/// How far f moves within value +- error.
+template <class F>
+double spread(const F& f, double value, double error) {
+  const double at = f(value);
+  return std::max(std::abs(f(value + error) - at), std::abs(f(value - error) - at));
+}
+
+using Layers = std::vector<reference::LayerTrace<double>>;
+
+/// The errors of a perceptron's layers: of their inputs, and of their values before the activation.
+struct MlpErrors {
+  std::vector<Values> x, pre;
+};
+
+MlpErrors forward_errors(const Layers& layers, Values x, int rows) {
+  MlpErrors errors;
+  for (const auto& layer : layers) {
+    errors.x.push_back(x);
+    const Values none(std::size_t(layer.out));
+    Values pre = reference::affine(x, absolute(layer.weight), none, rows, layer.in, layer.out).value;
+    x.clear();
+    for (std::size_t i = 0; i < pre.size(); ++i) {
+      pre[i] += product_k(layer.in) * kEps * layer.pre.magnitude[i];
+      const auto act = [&](double v) { return reference::activation(layer.activation, v); };
+      const double own =
+          layer.activation == Activation::kIdentity ? 0.0 : activated_tolerance(0.0, act(layer.pre.value[i]));
+      x.push_back(spread(act, layer.pre.value[i], pre[i]) + own);
+    }
+    errors.pre.push_back(pre);
+  }
+  errors.x.push_back(x);  // of the result
+  return errors;
+}
+
+/// Puts the errors of the layers' gradients into `flat` and returns that of the input's.
+Values backward_errors(const Layers& layers, const MlpErrors& forward, Values grad_y, int rows,
+                       Values& flat) {
+  for (std::size_t l = layers.size(); l-- > 0;) {
+    const auto& layer = layers[l];
+    const Values weight = absolute(layer.weight);
+    const auto from_above =
+        reference::affine_gradient(absolute(layer.x), weight, grad_y, rows, layer.in, layer.out);
+    const auto from_below =
+        reference::affine_gradient(forward.x[l], weight, absolute(layer.grad_y), rows, layer.in, layer.out);
+    for (std::size_t i = 0; i < layer.weight.size(); ++i) {
+      flat[std::size_t(layer.weight_entry.offset) + i] =
+          from_above.weight[i] + from_below.weight[i] +
+          product_k(rows) * kEps * layer.gradient.weight_magnitude[i];
+    }
+    for (std::size_t i = 0; i < layer.bias.size(); ++i) {
+      flat[std::size_t(layer.bias_entry.offset) + i] =
+          from_above.bias[i] + product_k(rows) * kEps * layer.gradient.bias_magnitude[i];
+    }
+    grad_y = from_above.x;
+    for (std::size_t i = 0; i < grad_y.size(); ++i) {
+      grad_y[i] += product_k(layer.out) * kEps * layer.gradient.x_magnitude[i];
+      if (l == 0) continue;
+      // The slope is taken from a rounded value, and moves with that value's error.
+      const auto slope = [&](double v) {
+        return reference::activation_derivative(layers[l - 1].activation, v);
+      };
+      const double value = layers[l - 1].pre.value[i];
+      grad_y[i] = grad_y[i] * std::abs(slope(value)) +
+                  std::abs(layer.gradient.x[i]) * (spread(slope, value, forward.pre[l - 1][i]) + kSlopeError);
+    }
+  }
+  return grad_y;
+}
+
+struct StepErrors {
+  Values gradient;  // (P)
+  double log_px_given_z = 0, kl = 0;
+};
+
+class ErrorAnalysis {
+ public:
+  ErrorAnalysis(const reference::StepInput<double>& in, const reference::StepTrace<double>& trace)
+      : in_(in),
+        t_(trace),
+        config_(in.vae->config()),
+        B_(static_cast<int>(in.rows.size())),
+        S_(in.options.samples),
+        Z_(static_cast<int>(config_.latent)) {
+    out_.gradient.resize(in.parameters.size());
+  }
+
+  StepErrors operator()() {
+    const MlpErrors encoder = forward_errors(t_.encoder, Values(t_.likelihood_input.x.size()), B_);
+    take_posterior(encoder.x.back());
+    const MlpErrors decoder = forward_errors(t_.decoder, latent(), B_ * S_);
+    const Values grad_output = likelihood(decoder.x.back());
+    const Values grad_z = backward_errors(t_.decoder, decoder, grad_output, B_ * S_, out_.gradient);
+    backward_errors(t_.encoder, encoder, posterior_gradient(grad_z), B_, out_.gradient);
+    return out_;
+  }
+
+ private:
+  double log_var(int b, int d) const {
+    return std::clamp<double>(t_.log_var[at(b, d)], config_.clamp.lo, config_.clamp.hi);
+  }
+  std::size_t at(int b, int d) const { return std::size_t(b) * Z_ + d; }
+  ReferenceNormal eps(int b, int s, int d) const {
+    const NoiseStream noise{in_.options.seed, static_cast<std::uint32_t>(in_.step), Purpose::kLatent};
+    return reference_normal(noise, in_.rows[std::size_t(b)], static_cast<std::uint32_t>(s),
+                            static_cast<std::uint32_t>(d));
+  }
+
+  void take_posterior(const Values& errors) {
+    for (int b = 0; b < B_; ++b) {
+      for (int d = 0; d < Z_; ++d) {
+        const double m = t_.mu[at(b, d)], v = log_var(b, d);
+        mu_.push_back(errors[std::size_t(2 * b) * Z_ + d]);
+        log_var_.push_back(errors[std::size_t(2 * b + 1) * Z_ + d]);
+        out_.kl += std::abs(m) * mu_.back() + std::abs(std::exp(v) - 1) / 2 * log_var_.back() +
+                   row_k(Z_) * kEps * (m * m + std::exp(v) + std::abs(v) + 1);
+      }
+    }
+  }
+
+  Values latent() const {
+    Values z;
+    for (int b = 0; b < B_; ++b) {
+      for (int s = 0; s < S_; ++s) {
+        for (int d = 0; d < Z_; ++d) {
+          const double sigma = std::exp(log_var(b, d) / 2);
+          const auto [e, error] = eps(b, s, d);
+          z.push_back(mu_[at(b, d)] + sigma * std::abs(e) / 2 * log_var_[at(b, d)] +
+                      sample_tolerance(t_.mu[at(b, d)], sigma, e, error));
+        }
+      }
+    }
+    return z;
+  }
+
+  /// Also fills in log p(x|z) and the gradient of the family's own parameters.
+  Values likelihood(const Values& output) {
+    const auto& want = t_.likelihood;
+    const int X = static_cast<int>(config_.dimensions);
+    // The gradients are functions of one or two outputs of the same element: how far they move within them.
+    Values errors(output.size());
+    for (const double first : {-1.0, 1.0}) {
+      for (const double second : {-1.0, 1.0}) {
+        auto moved = t_.likelihood_input;
+        for (std::size_t i = 0; i < output.size(); ++i)
+          moved.output[i] += (i / X % config_.likelihood.outputs() == 0 ? first : second) * output[i];
+        const auto there = reference::likelihood(config_.likelihood, moved);
+        for (std::size_t i = 0; i < output.size(); ++i)
+          errors[i] = std::max(errors[i], std::abs(there.grad_output[i] - want.grad_output[i]));
+      }
+    }
+    for (std::size_t i = 0; i < errors.size(); ++i) errors[i] += kOutputGradientK * kEps * want.grad_scale[i];
+    // log p moves with its gradient; so does the gradient of a log-variance that elements share.
+    for (std::size_t i = 0; i < output.size(); ++i) {
+      const double moved = std::abs(want.grad_output[i]) * output[i];
+      out_.log_px_given_z += moved * B_;
+      if (!want.grad_own.empty()) own_error(i % X % want.grad_own.size()) += moved;
+    }
+    for (const double scale : want.log_px_scale)
+      out_.log_px_given_z += log_px_k(config_.likelihood, X) * kEps * scale / S_;
+    for (std::size_t i = 0; i < want.grad_own.size(); ++i)
+      own_error(i) += own_k(config_.likelihood, X) * kEps * want.grad_own_scale[i];
+    return errors;
+  }
+  double& own_error(std::size_t i) {
+    return out_.gradient[std::size_t(reference::entry_of(*in_.vae, "likelihood.log_var").offset) + i];
+  }
+
+  Values posterior_gradient(const Values& grad_z) const {
+    const double kl_scale = in_.options.beta / B_;
+    Values errors(std::size_t(2) * B_ * Z_);
+    for (int b = 0; b < B_; ++b) {
+      for (int d = 0; d < Z_; ++d) {
+        const double v = log_var(b, d), sigma = std::exp(v / 2);
+        double sum_mu = kl_scale * std::abs(t_.mu[at(b, d)]), sum_v = kl_scale * (std::exp(v) + 1);
+        double in_mu = kl_scale * mu_[at(b, d)], in_v = 0, slope = kl_scale * std::exp(v) / 2;
+        for (int s = 0; s < S_; ++s) {
+          const std::size_t r = (std::size_t(b) * S_ + s) * Z_ + d;
+          const auto [signed_e, error] = eps(b, s, d);
+          const double g = std::abs(t_.grad_z[r]), e = std::abs(signed_e);
+          sum_mu += g, sum_v += g * e * sigma;
+          in_mu += grad_z[r], in_v += (grad_z[r] * e + g * error) * sigma / 2;
+          slope += g * e * sigma / 4;
+        }
+        const bool inside = v == t_.log_var[at(b, d)];
+        errors[std::size_t(2 * b) * Z_ + d] = in_mu + samples_k(S_) * kEps * sum_mu;
+        errors[std::size_t(2 * b + 1) * Z_ + d] =
+            inside ? in_v + slope * log_var_[at(b, d)] + samples_k(S_) * kEps * sum_v : 0.0;
+      }
+    }
+    return errors;
+  }
+
+  const reference::StepInput<double>& in_;
+  const reference::StepTrace<double>& t_;
+  const VaeConfig& config_;
+  int B_, S_, Z_;
+  Values mu_, log_var_;
+  StepErrors out_;
+};
+
+}  // namespace
+
+ExpectedStep::ExpectedStep(const reference::StepInput<double>& in, const Values& m, const Values& v, float lr)
+    : vae_(in.vae), count_(static_cast<std::int64_t>(in.rows.size())), want_(reference::step(in)) {
+  const StepErrors errors = ErrorAnalysis(in, want_)();
+  const AdamOptions adam{lr, in.options.adam_beta1, in.options.adam_beta2, in.options.adam_epsilon};
+  for (std::size_t i = 0; i < in.parameters.size(); ++i) {
+    const double error = kShare * errors.gradient[i];
+    adam_.push_back(adam_bound({in.parameters[i], m[i], v[i]}, want_.gradient[i], error, adam, in.step + 1));
+    gradient_tolerance_.push_back(error + FLT_MIN);
+  }
+  log_px_tolerance_ = kShare * errors.log_px_given_z + kEps * std::abs(want_.log_px_given_z);
+  kl_tolerance_ = kShare * errors.kl;
+}
+
+void ExpectedStep::judge_gradient(Parity& parity, const std::vector<float>& gradient) const {
+  const View<const float, 1> flat{gradient.data(), vae_->table().size()};
+  for (const ParameterEntry& entry : vae_->table().entries()) {
+    parity.compare("gradient of " + entry.name, vector_of(flat, entry),
+                   reference::tensor_of(want_.gradient, entry),
+                   reference::tensor_of(gradient_tolerance_, entry));
+  }
+}
+
+void ExpectedStep::judge_state(Parity& parity, const Values& parameters, const Values& m,
+                               const Values& v) const {
+  for (std::size_t i = 0; i < adam_.size(); ++i) {
+    const auto at = static_cast<std::int64_t>(i);
+    const AdamBound& bound = adam_[i];
+    parity.element("parameter", 0, at, parameters[i], bound.want.theta, bound.theta);
+    parity.element("m", 0, at, m[i], bound.want.m, bound.m);
+    parity.element("v", 0, at, v[i], bound.want.v, bound.v);
+  }
+}
+
+void ExpectedStep::judge_totals(Parity& parity, const TrainingTotals& got) const {
+  parity.element("log_px_given_z", 0, 0, got.log_px_given_z, want_.log_px_given_z, log_px_tolerance_);
+  parity.element("kl", 0, 0, got.kl, want_.kl, kl_tolerance_);
+  // The ELBO: a difference of the two, rounded to float for each datum.
+  parity.element("elbo", 0, 0, got.elbo, want_.elbo,
+                 log_px_tolerance_ + kl_tolerance_ + kEps * (std::abs(want_.log_px_given_z) + want_.kl));
+  parity.element("count", 0, 0, static_cast<double>(got.count), static_cast<double>(count_), 0);
+  parity.element("clamped", 0, 0, static_cast<double>(got.clamped), static_cast<double>(want_.clamped), 0);
+}
+
+}  // namespace felbo::checks

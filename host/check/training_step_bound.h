@@ -1,0 +1,36 @@
+// What a training step must give, from its reference in double, and how far each number may be off.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "host/check/parity.h"
+#include "host/check/tolerance.h"
+#include "host/train/training_step.h"
+#include "host/train/training_step_reference.h"
+
+namespace felbo::checks {
+
+/// A step's outcome by the reference, with a bound of the rounding errors of each number by a running error
+/// analysis over the ops that it is made of.
+class ExpectedStep {
+ public:
+  /// Of a step on `in` at learning rate `lr`, from Adam's moments `m` and `v` (P) as they stand before it.
+  ExpectedStep(const reference::StepInput<double>& in, const Values& m, const Values& v, float lr);
+
+  /// Compare what the step gave: its flat gradient (P); parameters and moments (P) after it; sums over its
+  /// batch.
+  void judge_gradient(Parity& parity, const std::vector<float>& gradient) const;
+  void judge_state(Parity& parity, const Values& parameters, const Values& m, const Values& v) const;
+  void judge_totals(Parity& parity, const TrainingTotals& got) const;
+
+ private:
+  const Vae* vae_;
+  std::int64_t count_;
+  reference::StepTrace<double> want_;
+  Values gradient_tolerance_;  // (P)
+  std::vector<AdamBound> adam_;
+  double log_px_tolerance_ = 0, kl_tolerance_ = 0;
+};
+
+}  // namespace felbo::checks
