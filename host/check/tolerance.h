@@ -94,6 +94,14 @@ inline double own_k(const Likelihood& which, std::int64_t n) {
   return which.variance == VarianceKind::kPerDimension ? 6 + 0.5 * 32 + 1 : log_px_k(which, n) + 1;
 }
 
+/// Of the KL of n latent dimensions in `elbo_loss`: an element within 4 (exp within 2 ulp of its largest
+/// term, and 4 roundings), summed as log p is.
+inline double kl_k(std::int64_t n) {
+  return 4 + 0.5 * (static_cast<double>(std::min<std::int64_t>(n, 1024)) / 16 + 4) + 1;
+}
+/// Of its gradients there: factor and product round; exp, the factor and 3 more.
+inline constexpr double kKlMuGradientK = 1, kKlLogVarGradientK = 4;
+
 // --- Objective
 
 /// Of a log-mean-exp over S samples. A weight w = e^-d is off by 2 ulp of the exponential, and by its

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "host/train/shuffle_reference.h"
 #include "kernels/noise/noise_reference.h"
 
 namespace felbo {
@@ -26,6 +27,13 @@ TEST(EpochOrder, IsAPermutation) {
     Order want(static_cast<std::size_t>(n));
     std::iota(want.begin(), want.end(), 0u);
     EXPECT_EQ(order, want) << n;
+  }
+}
+
+TEST(EpochOrder, MatchesTheReference) {
+  for (const std::uint32_t n : {0, 1, 2, 3, 33, 1000, 60000}) {
+    EXPECT_EQ(epoch_order(0x123456789u, 4000000000u, n), reference::epoch_order(0x123456789u, 4000000000u, n))
+        << n;
   }
 }
 

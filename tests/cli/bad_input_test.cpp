@@ -347,6 +347,11 @@ constexpr Case kFlags[] = {
      "1000000 epochs; 5400 steps"},
     {"no_verb", "", "subcommand"},
     {"unknown_verb", "dream", "dream"},
+    {"check_stray_word", "check adam", "adam"},
+    {"check_device", "check --device tpu", "--device; tpu; cpu"},
+    {"check_threads", "check --threads=-1", "threads; -1"},
+    {"check_filter", "check --filter (adam", "--filter; (adam; regular expression"},
+    {"check_of_nothing", "check --filter luck --device cpu", "--filter; luck; matches no check"},
     {"bench_of_nothing", "bench luck", "luck; kernels"},
     {"bench_repetitions", "bench --repetitions 0", "--repetitions; 0"},
     {"bench_gemm_filter", "bench gemm --filter adam", "--filter; bench kernels; not with bench gemm"},
@@ -477,8 +482,12 @@ TEST(Device, ThatIsNotBuiltInIsAFailureNotABadRequest) {
                                    "--out", folder / "run", "--device", device});
     EXPECT_EQ(outcome.status, 1);
     EXPECT_EQ(outcome.out, "");
-    EXPECT_TRUE(has(outcome.err, "CPU only"));
+    EXPECT_TRUE(has(outcome.err, "built without CUDA"));
     EXPECT_EQ(folder.names(), Words());
+    const Outcome check = felbo({"check", "--device", device});
+    EXPECT_EQ(check.status, 1);
+    EXPECT_EQ(check.out, "");
+    EXPECT_TRUE(has(check.err, "built without CUDA"));
   }
 }
 

@@ -85,6 +85,37 @@ TEST(Json, BenchListsRatesOfWhatItTimed) {
   EXPECT_TRUE(found) << bench;
 }
 
+TEST(Json, CheckListsWhatItComparedAndHowFarOffItWas) {
+  const json check =
+      felbo_json({"check", "--filter", "^adam|^gather/bytes", "--threads", "1", "--device", "cpu"});
+  EXPECT_EQ(check["device"], "cpu (1 threads)");
+  expect_numbers(check, {"compared", "failed", "skipped", "input_seed", "noise_seed", "seconds"});
+  EXPECT_EQ(check["failed"], 0);
+  EXPECT_GT(check["skipped"], 30);
+  ASSERT_TRUE(check["results"].is_array());
+  ASSERT_EQ(check["results"].size(), 5u);
+  std::int64_t compared = 0;
+  for (const json& row : check["results"]) {
+    expect_numbers(row, {"cases", "compared", "failed", "worst"});
+    EXPECT_TRUE(row["name"].is_string());
+    EXPECT_EQ(row["ok"], true) << row;
+    EXPECT_LE(row["worst"].get<double>(), 1.0) << row;
+    EXPECT_EQ(row["exact"], row["name"].get<std::string>().starts_with("gather")) << row;
+    EXPECT_FALSE(row.contains("failure"));
+    compared += row["compared"].get<std::int64_t>();
+  }
+  EXPECT_EQ(check["compared"], compared);
+}
+
+TEST(Json, CheckPrintsATableForPeople) {
+  const Outcome outcome = felbo({"check", "--filter", "add_counts", "--threads", "1", "--device", "cpu"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  for (const char* word : {"cpu (1 threads); inputs from seed 1, noise from seed ", "error/tolerance",
+                           "add_counts/totals", "exact  ok", "1 check, 5 elements compared, 0 failed; "})
+    EXPECT_TRUE(has(outcome.out, word)) << outcome.out;
+}
+
 TEST(Json, InfoNamesVersionAndLibraries) {
   const json info = felbo_json({"info"});
   for (const char* key : {"version", "compiler", "arch", "cuda", "devices", "libraries"})
@@ -119,8 +150,9 @@ TEST(Json, PathsThatAreNotUtf8ArePrintedAllTheSame) {
 }
 
 TEST(Json, HelpAndVersionAreSuccesses) {
-  for (const Words& words : {Words{"--help"}, Words{"train", "--help"}, Words{"evaluate", "--help"},
-                             Words{"sample", "--help"}, Words{"bench", "--help"}, Words{"--version"}}) {
+  for (const Words& words :
+       {Words{"--help"}, Words{"train", "--help"}, Words{"evaluate", "--help"}, Words{"sample", "--help"},
+        Words{"bench", "--help"}, Words{"check", "--help"}, Words{"--version"}}) {
     const Outcome outcome = felbo(words);
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     EXPECT_FALSE(outcome.out.empty());

@@ -130,6 +130,21 @@ TEST_F(CudaProgram, SaysWhyThereIsNoDevice) {
   }
 }
 
+TEST_F(CudaProgram, ChecksEveryOp) {
+  const json check = felbo_json({"check", "--device", "cuda"});
+  EXPECT_EQ(check.value("device", ""), "cuda:0 (emulated)");
+  EXPECT_EQ(check.value("failed", -1), 0);
+  EXPECT_EQ(check.value("skipped", -1), 0);
+  EXPECT_GT(check.value("compared", 0), 1'000'000);
+  for (const char* fault : {"no-driver", "no-device", "old-device"}) {
+    const Fault machine(fault);
+    const Outcome outcome = felbo({"check", "--device", "cuda"});
+    EXPECT_EQ(outcome.status, 1) << fault;
+    EXPECT_EQ(outcome.out, "") << fault;
+    EXPECT_TRUE(has(outcome.err, "--device cpu")) << outcome.err;
+  }
+}
+
 TEST_F(CudaProgram, AutoTakesTheGpuWhereThereIsOne) {
   EXPECT_EQ(felbo_json(train("a", "auto", 1)).value("device", ""), "cuda:0 (emulated)");
   for (const char* fault : {"no-driver", "no-device", "old-device"}) {

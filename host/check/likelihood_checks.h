@@ -1,0 +1,120 @@
+// log p(x|z) of every family and variance, with its gradients.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "host/check/check.h"
+#include "host/check/mirror.h"
+#include "host/check/tolerance.h"
+#include "kernels/likelihood/likelihood.h"
+#include "kernels/likelihood/likelihood_reference.h"
+
+namespace felbo::checks {
+
+struct RowsCase {
+  std::int64_t data, samples, dimensions;
+};
+
+/// x (B, X): normals, or values of [0, 1] for a Bernoulli, two thirds of them 0 or 1.
+template <class Exec>
+Mirror<Exec, float> observations(const Exec& exec, const Likelihood& which, const RowsCase& c,
+                                 Layout layout) {
+  auto x = normals(exec, c.data, c.dimensions, layout, kInputSeed);
+  if (which.family != LikelihoodFamily::kBernoulli) return x;
+  for (std::int64_t i = 0; i < c.data; ++i) {
+    for (float* at = x.host().row(i); at != x.host().row(i) + c.dimensions; ++at)
+      *at = std::clamp(0.5f + *at, 0.0f, 1.0f);
+  }
+  x.send();
+  return x;
+}
+
+/// One call with or without gradients; without them the decoder's output must stay as it is.
+template <class Exec>
+void check_likelihood_case(const Exec& exec, const Likelihood& which, const RowsCase& c, bool want_gradient,
+                           Parity& parity) {
+  parity.begin_case(
+      fmt::format("B {} S {} X {}{}", c.data, c.samples, c.dimensions, want_gradient ? "" : ", no gradient"));
+  const float grad_scale = -0.37f;
+  const std::int64_t rows = c.data * c.samples, X = c.dimensions, owned = which.own_parameters(X);
+  const Layout layout{X % 3, X % 2};
+  auto x = observations(exec, which, c, layout);
+  auto output =
+      normals(exec, rows, which.outputs() * X, {2 * layout.gap, layout.offset}, kInputSeed + 1, 1.5f);
+  auto own = normals(exec, 1, owned, {0, layout.offset}, kInputSeed + 2, 0.8f);
+  Mirror<Exec, float> log_px(exec, 1, rows), grad_own(exec, 1, owned),
+      scratch(exec, 1, likelihood_scratch(which, rows, X));
+  Mirror<Exec, std::int32_t> clamped(exec, 1, rows);
+  const reference::LikelihoodInput<double> in{c.data,           c.samples,     X,         x.doubles(),
+                                              output.doubles(), own.doubles(), grad_scale};
+  const auto want = reference::likelihood(which, in);
+  likelihood(exec, which,
+             {.x = x.matrix(),
+              .samples = static_cast<int>(c.samples),
+              .output = output.matrix(),
+              .own = own.vector(),
+              .want_gradient = want_gradient,
+              .grad_scale = grad_scale,
+              .log_px_given_z = log_px.vector(),
+              .grad_own = want_gradient ? grad_own.vector() : View<float, 1>(),
+              .scratch = scratch.vector(),
+              .clamped = clamped.vector()});
+  log_px.judge(parity, "log_px_given_z", want.log_px_given_z,
+               scaled(want.log_px_scale, log_px_k(which, X), kTiny * static_cast<double>(X)));
+  clamped.judge(parity, "clamped", {want.clamped.begin(), want.clamped.end()}, 0.0);
+  scratch.receive(parity, "scratch");
+  if (!want_gradient) {
+    output.judge(parity, "output", in.output, 0.0);
+    return;
+  }
+  output.judge(parity, "gradient of the output", want.grad_output,
+               scaled(want.grad_scale, kOutputGradientK, kTiny));
+  grad_own.judge(parity, "grad_own", want.grad_own,
+                 scaled(want.grad_own_scale, own_k(which, X), kTiny * static_cast<double>(rows)));
+}
+
+template <class Exec>
+void check_likelihood(const Exec& exec, const Likelihood& which, Parity& parity) {
+  for (const std::int64_t X : kWidths) {
+    check_likelihood_case(exec, which, {3, 1, X}, true, parity);
+    check_likelihood_case(exec, which, {2, 3, X}, true, parity);
+    check_likelihood_case(exec, which, {2, 2, X}, false, parity);
+  }
+  check_likelihood_case(exec, which, {257, 1, 33}, true, parity);
+}
+
+/// E[x|z]: the logistic function of a logit within 4 ulp, or the mean as it stands.
+template <class Exec>
+void check_likelihood_mean(const Exec& exec, const Likelihood& which, Parity& parity) {
+  constexpr std::int64_t kRows = 3;
+  for (const std::int64_t X : kWidths) {
+    parity.begin_case(fmt::format("R {} X {}", kRows, X));
+    auto output = normals(exec, kRows, which.outputs() * X, {X % 3, X % 2}, kInputSeed + 1, 1.5f);
+    Mirror<Exec, float> mean(exec, kRows, X, {X % 5, X % 2});
+    likelihood_mean(exec, which, output.matrix(), mean.matrix());
+    Values want = to_double(output.host().col_slice(0, X)), tolerance(want.size(), 0.0);
+    if (which.family == LikelihoodFamily::kBernoulli) {
+      for (double& value : want) value = 1 / (1 + std::exp(-value));
+      tolerance = scaled(want, 4);
+    }
+    mean.judge(parity, "mean", want, tolerance);
+  }
+}
+
+template <class Exec>
+void add_likelihood_checks(std::vector<Check<Exec>>& checks) {
+  const LogVarClamp clamp{-1.5f, 2.0f};  // the inputs cross both
+  const auto add = [&](const std::string& name, const Likelihood& which) {
+    checks.push_back({"likelihood/" + name,
+                      [which](const Exec& exec, Parity& parity) { check_likelihood(exec, which, parity); }});
+    checks.push_back({"likelihood_mean/" + name, [which](const Exec& exec, Parity& parity) {
+                        check_likelihood_mean(exec, which, parity);
+                      }});
+  };
+  add("bernoulli", likelihood_from_names("bernoulli", "unit", clamp));
+  for (const char* variance : {"unit", "fixed:0.3", "learned", "per-dimension", "per-element"})
+    add(fmt::format("gaussian, {}", variance), likelihood_from_names("gaussian", variance, clamp));
+}
+
+}  // namespace felbo::checks
