@@ -49,4 +49,12 @@ std::optional<int> cuda_index(const DeviceRequest& request) {
 #endif
 }
 
+void check_cpu_precision(const DeviceRequest& request) {
+  FELBO_CHECK(
+      request.precision == Precision::kFp32,
+      "--precision {} needs a GPU, and --device {} is the CPU here; use --precision fp32, or --device "
+      "cuda on a machine with a GPU",
+      name_of(request.precision), request.device);
+}
+
 }  // namespace felbo

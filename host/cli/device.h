@@ -7,6 +7,7 @@
 #include <string>
 
 #include "host/exec/cpu_exec.h"
+#include "host/exec/precision.h"
 #if FELBO_WITH_CUDA
 #include "host/exec/cuda_exec.h"
 #endif
@@ -17,12 +18,16 @@ namespace felbo {
 struct DeviceRequest {
   std::string device = "auto";  // auto, cpu, cuda or cuda:N
   int threads = 0;              // of the CPU; 0 for all cores
+  Precision precision = Precision::kFp32;
 };
 
 /// The index of the GPU to run on, or nothing for the CPU: `auto` takes GPU 0 where this build and this
 /// machine have one that felbo can use. Throws std::invalid_argument for an unknown name, and
 /// std::runtime_error if CUDA was asked for by name and this build has no CUDA back end.
 std::optional<int> cuda_index(const DeviceRequest& request);
+
+/// Throws std::invalid_argument unless the CPU has the precision asked for, which is fp32 alone.
+void check_cpu_precision(const DeviceRequest& request);
 
 /// "cpu (2 threads)", "cuda:0 (NVIDIA H200)".
 inline std::string describe_device(const CpuExec& exec) {
@@ -34,13 +39,15 @@ inline std::string describe_device(const CudaExec& exec) {
 }
 #endif
 
-/// Calls f(exec) with the Exec asked for. Throws as cuda_index() and the Exec's constructor do.
+/// Calls f(exec) with the Exec asked for. Throws as cuda_index(), check_cpu_precision() and the Exec's
+/// constructor do.
 template <class F>
 auto with_device(const DeviceRequest& request, const F& f) {
   [[maybe_unused]] const std::optional<int> cuda = cuda_index(request);
 #if FELBO_WITH_CUDA
-  if (cuda) return f(CudaExec(*cuda));
+  if (cuda) return f(CudaExec(*cuda, CudaExec::kDefaultWorkspace, request.precision));
 #endif
+  check_cpu_precision(request);
   return f(CpuExec(request.threads));
 }
 

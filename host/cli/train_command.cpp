@@ -330,9 +330,9 @@ template <class Exec>
 void log_beginning(const Training<Exec>& t, const NamedPart& held_out) {
   if (held_out.name == "train")
     spdlog::warn("nothing is held out (--valid-fraction 0): the ELBO is that of the training rows");
-  spdlog::info("{}: {} train rows and {} {} rows of {} columns; {} parameters; {}", t.config.data,
+  spdlog::info("{}: {} train rows and {} {} rows of {} columns; {} parameters; {}; {}", t.config.data,
                t.data.train.rows, held_out.part->rows, held_out.name, t.data.train.cols,
-               t.vae.table().parameters(), describe_device(t.exec));
+               t.vae.table().parameters(), describe_device(t.exec), t.config.precision);
 }
 
 template <class Exec>
@@ -349,6 +349,7 @@ nlohmann::ordered_json result_json(const Training<Exec>& t, const TrainResult& r
           {"samples_per_second", result.samples > 0 ? json_number(rate) : nullptr},
           {"seconds", seconds},
           {"device", describe_device(t.exec)},
+          {"precision", t.config.precision},
           {"parameters", t.vae.table().parameters()},
           {"run", t.run.string()}};
 }
@@ -379,7 +380,7 @@ void run_train(const CLI::App& command, TrainFlags& flags) {
   const auto start = Clock::now();
   if (!flags.resume.empty()) check_resume_flags(command, flags);
   PreparedRun prepared = flags.resume.empty() ? start_new(flags) : go_on(command, flags);
-  const DeviceRequest request{prepared.config.device, prepared.config.threads};
+  const DeviceRequest request{prepared.config.device, prepared.config.threads, precision(prepared.config)};
   with_device(request, [&](const auto& exec) { train_on(exec, std::move(prepared), flags, start); });
 }
 

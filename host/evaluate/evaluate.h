@@ -193,9 +193,10 @@ class Evaluator {
 
 }  // namespace detail
 
-/// Evaluates on all rows. Memory does not grow with the number of samples; neither the noise nor, beyond
-/// rounding, the result depends on how the work is split. Throws std::invalid_argument if there are no rows,
-/// they do not fit the model or samples is not between 1 and 2^26.
+/// Evaluates on all rows, with products in float whatever those of `exec` are. Memory does not grow with the
+/// number of samples; neither the noise nor, beyond rounding, the result depends on how the work is split.
+/// Throws std::invalid_argument if there are no rows, they do not fit the model or samples is not between 1
+/// and 2^26.
 template <class Exec>
 Evaluation evaluate(const Exec& exec, const Vae& vae, View<const float, 1> parameters,
                     const ResidentData<Exec>& data, const EvaluateOptions& options) {
@@ -204,7 +205,8 @@ Evaluation evaluate(const Exec& exec, const Vae& vae, View<const float, 1> param
               data.cols(), vae.config().dimensions);
   FELBO_CHECK(options.samples >= 1 && options.samples <= kMaxNoiseSamples,
               "samples must be between 1 and {}, got {}", kMaxNoiseSamples, options.samples);
-  return detail::Evaluator<Exec>(exec, vae, parameters, data, options)();
+  const Exec in_float = with_float_products(exec);
+  return detail::Evaluator<Exec>(in_float, vae, parameters, data, options)();
 }
 
 }  // namespace felbo

@@ -1,4 +1,5 @@
-// What a trained model shows: data from the prior, codes, reconstructions. Results are in host memory.
+// What a trained model shows: data from the prior, codes, reconstructions. Results are in host memory, and
+// products in float whatever those of `on` are.
 #pragma once
 
 #include <algorithm>
@@ -32,8 +33,9 @@ inline std::size_t elements(std::int64_t rows, std::int64_t cols) {
 
 /// E[x|z] (N, X) for z (N, Z) in host memory.
 template <class Exec>
-std::vector<float> decode(const Exec& exec, const Vae& vae, View<const float, 1> parameters,
+std::vector<float> decode(const Exec& on, const Vae& vae, View<const float, 1> parameters,
                           const std::vector<float>& z) {
+  const Exec exec = with_float_products(on);
   const std::int64_t X = vae.config().dimensions, Z = vae.config().latent;
   const std::int64_t N = static_cast<std::int64_t>(z.size()) / Z, most = std::min(detail::kGenerateRows, N);
   const MlpWorkspace<Exec> work(exec, vae.decoder(), most, false);
@@ -60,9 +62,10 @@ std::vector<float> draw_prior(const Exec& exec, const Vae& vae, std::int64_t cou
 /// Encodes rows [0, count) of the data. Throws std::invalid_argument if the data's width is not the model's
 /// or count is not between 1 and the number of rows.
 template <class Exec>
-Encoded encode(const Exec& exec, const Vae& vae, View<const float, 1> parameters,
+Encoded encode(const Exec& on, const Vae& vae, View<const float, 1> parameters,
                const ResidentData<Exec>& data, std::int64_t count, Binarize binarize, std::uint64_t seed,
                bool keep_x) {
+  const Exec exec = with_float_products(on);
   const std::int64_t X = vae.config().dimensions, Z = vae.config().latent;
   const LogVarClamp clamp = vae.config().clamp;
   FELBO_CHECK(data.cols() == X, "the data have {} columns, the model was made for {}", data.cols(), X);

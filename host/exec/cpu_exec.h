@@ -61,4 +61,7 @@ class CpuExec {
   int threads_;
 };
 
+/// The Exec with products in float, which is what they are in on a CPU.
+inline CpuExec with_float_products(const CpuExec& exec) { return exec; }
+
 }  // namespace felbo

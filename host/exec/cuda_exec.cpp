@@ -120,64 +120,45 @@ void cuda_free(CudaMemory kind, void* memory) noexcept {
 }
 
 CudaExec::CudaExec(int device, std::int64_t workspace_bytes, Precision precision)
-    : device_(usable_device(device)), precision_(precision) {
+    : shared_(std::make_shared<Shared>(usable_device(device))), precision_(precision) {
   FELBO_CUDA_CHECK(cudaSetDevice(device));
   auto* memory = static_cast<std::byte*>(cuda_allocate(CudaMemory::kDevice, workspace_bytes));
-  workspace_ = {memory, static_cast<std::size_t>(workspace_bytes)};
-  try {
-    FELBO_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    cublas_lt_ = std::make_unique<CublasLt>();
-  } catch (...) {
-    close();
-    throw;
-  }
+  shared_->workspace = {memory, static_cast<std::size_t>(workspace_bytes)};
+  FELBO_CUDA_CHECK(cudaStreamCreateWithFlags(&shared_->stream, cudaStreamNonBlocking));
+  shared_->cublas_lt = std::make_unique<CublasLt>();
 }
 
-CudaExec::~CudaExec() { close(); }
+CudaExec::Shared::Shared(CudaDevice device) : device(std::move(device)) {}
 
-CudaExec::CudaExec(CudaExec&& other) noexcept
-    : device_(std::move(other.device_)),
-      stream_(std::exchange(other.stream_, nullptr)),
-      workspace_(std::exchange(other.workspace_, {})),
-      precision_(other.precision_),
-      cublas_lt_(std::move(other.cublas_lt_)) {}
+CudaExec::Shared::~Shared() {
+  if (stream != nullptr) log_failure(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+  cublas_lt.reset();
+  if (stream != nullptr) log_failure(cudaStreamDestroy(stream), "cudaStreamDestroy");
+  cuda_free(CudaMemory::kDevice, workspace.data());
+}
 
 CudaExec& CudaExec::operator=(CudaExec&& other) noexcept {
-  std::swap(device_, other.device_);
-  std::swap(stream_, other.stream_);
-  std::swap(workspace_, other.workspace_);
+  std::swap(shared_, other.shared_);
   std::swap(precision_, other.precision_);
-  std::swap(cublas_lt_, other.cublas_lt_);
   return *this;
 }
 
-void CudaExec::close() noexcept {
-  if (stream_ != nullptr) log_failure(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
-  cublas_lt_.reset();
-  if (stream_ != nullptr) {
-    log_failure(cudaStreamDestroy(stream_), "cudaStreamDestroy");
-    stream_ = nullptr;
-  }
-  cuda_free(CudaMemory::kDevice, workspace_.data());
-  workspace_ = {};
-}
-
-void CudaExec::synchronize() const { FELBO_CUDA_CHECK(cudaStreamSynchronize(stream_)); }
+void CudaExec::synchronize() const { FELBO_CUDA_CHECK(cudaStreamSynchronize(stream())); }
 
 void CudaExec::copy_to_device(void* to, const void* from, std::int64_t bytes) const {
   FELBO_CUDA_CHECK(
-      cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream_));
+      cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream()));
 }
 void CudaExec::copy_to_host(void* to, const void* from, std::int64_t bytes) const {
   FELBO_CUDA_CHECK(
-      cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost, stream_));
+      cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost, stream()));
 }
 void CudaExec::copy_on_device(void* to, const void* from, std::int64_t bytes) const {
   FELBO_CUDA_CHECK(
-      cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream_));
+      cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream()));
 }
 void CudaExec::zero(void* memory, std::int64_t bytes) const {
-  if (bytes > 0) FELBO_CUDA_CHECK(cudaMemsetAsync(memory, 0, static_cast<std::size_t>(bytes), stream_));
+  if (bytes > 0) FELBO_CUDA_CHECK(cudaMemsetAsync(memory, 0, static_cast<std::size_t>(bytes), stream()));
 }
 
 void Replay<CudaExec>::record(const CudaExec& exec, const std::function<void()>& enqueue) {

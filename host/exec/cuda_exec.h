@@ -62,17 +62,20 @@ class CudaExec {
   /// matrix products.
   explicit CudaExec(int device = 0, std::int64_t workspace_bytes = kDefaultWorkspace,
                     Precision precision = Precision::kFp32);
-  ~CudaExec();
-  CudaExec(CudaExec&& other) noexcept;
+  CudaExec(CudaExec&& other) noexcept = default;
   CudaExec& operator=(CudaExec&& other) noexcept;
 
-  const CudaDevice& device() const { return device_; }
-  CUstream_st* stream() const { return stream_; }
+  /// The same stream, workspace and handle with products in another precision: what is enqueued on either
+  /// runs in one order. They end with the last CudaExec that shares them.
+  CudaExec with_precision(Precision precision) const { return CudaExec(shared_, precision); }
+
+  const CudaDevice& device() const { return shared_->device; }
+  CUstream_st* stream() const { return shared_ != nullptr ? shared_->stream : nullptr; }
   /// Device memory that any op of this Exec may overwrite. Ops of one stream come one after another, so it is
   /// free for the next one as soon as it is enqueued.
-  std::span<std::byte> workspace() const { return workspace_; }
+  std::span<std::byte> workspace() const { return shared_->workspace; }
   Precision precision() const { return precision_; }
-  CublasLt& cublas_lt() const { return *cublas_lt_; }
+  CublasLt& cublas_lt() const { return *shared_->cublas_lt; }
 
   /// Waits for all that was enqueued. Throws std::runtime_error if any of it failed.
   void synchronize() const;
@@ -84,14 +87,23 @@ class CudaExec {
   void zero(void* memory, std::int64_t bytes) const;
 
  private:
-  void close() noexcept;
+  struct Shared {
+    explicit Shared(CudaDevice device);
+    ~Shared();
+    CudaDevice device;
+    CUstream_st* stream = nullptr;
+    std::span<std::byte> workspace;
+    std::unique_ptr<CublasLt> cublas_lt;
+  };
+  CudaExec(std::shared_ptr<Shared> shared, Precision precision)
+      : shared_(std::move(shared)), precision_(precision) {}
 
-  CudaDevice device_;
-  CUstream_st* stream_ = nullptr;
-  std::span<std::byte> workspace_;
+  std::shared_ptr<Shared> shared_;
   Precision precision_;
-  std::unique_ptr<CublasLt> cublas_lt_;
 };
+
+/// The Exec with products in float, whatever they are in for training: evaluations of all runs compare.
+inline CudaExec with_float_products(const CudaExec& exec) { return exec.with_precision(Precision::kFp32); }
 
 /// `size` zeroed elements of device memory. Move-only.
 template <class T>

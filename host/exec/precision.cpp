@@ -17,7 +17,7 @@ Precision precision_from_name(std::string_view name) {
   for (const auto& [precision, its_name] : kNames) {
     if (its_name == name) return precision;
   }
-  throw std::invalid_argument(fmt::format("unknown precision '{}'; one of fp32, tf32", name));
+  throw std::invalid_argument(fmt::format("--precision must be fp32 or tf32, got '{}'", name));
 }
 
 std::string_view name_of(Precision precision) { return kNames[static_cast<std::size_t>(precision)].second; }

@@ -18,7 +18,7 @@ TEST(Precision, RefusesOtherNames) {
     precision_from_name("fp16");
     ADD_FAILURE();
   } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "unknown precision 'fp16'; one of fp32, tf32");
+    EXPECT_STREQ(error.what(), "--precision must be fp32 or tf32, got 'fp16'");
   }
 }
 

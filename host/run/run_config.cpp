@@ -103,6 +103,8 @@ Binarize binarize_mode(const RunConfig& config) {
       fmt::format("--binarize must be none, dynamic or threshold, got '{}'", config.binarize));
 }
 
+Precision precision(const RunConfig& config) { return precision_from_name(config.precision); }
+
 VaeConfig vae_config(const RunConfig& config, std::int64_t dimensions) {
   check_only("--posterior", config.posterior, "diagonal-gaussian");
   check_only("--prior", config.prior, "standard-normal");
@@ -156,6 +158,7 @@ void validate(const RunConfig& config, std::int64_t dimensions) {
   vae_config(config, dimensions);
   training_options(config);
   lr_schedule(config);
+  precision(config);
   FELBO_CHECK(survives_toml(config),
               "--data {}: config.toml cannot hold this name; give the data a name in plain UTF-8 text, for "
               "instance by a symbolic link",

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host/data/dataset.h"
+#include "host/exec/precision.h"
 #include "host/model/vae.h"
 #include "host/train/lr_schedule.h"
 #include "host/train/training_step.h"
@@ -45,6 +46,7 @@ struct RunConfig {
   int save_every = 1;
   int threads = 0;
   std::string device = "auto";
+  std::string precision = "fp32";
 };
 
 /// The text as TOML, one flag a line under the flag's name.
@@ -59,6 +61,8 @@ VaeConfig vae_config(const RunConfig& config, std::int64_t dimensions);
 LrSchedule lr_schedule(const RunConfig& config);
 TrainingStepOptions training_options(const RunConfig& config);
 Binarize binarize_mode(const RunConfig& config);
+/// Of training's matrix products.
+Precision precision(const RunConfig& config);
 /// "none" is no hidden layer; else positive widths with commas between them.
 std::vector<std::int64_t> hidden_widths(const std::string& text);
 

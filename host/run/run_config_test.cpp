@@ -45,6 +45,7 @@ void expect_same(const RunConfig& got, const RunConfig& want) {
   EXPECT_EQ(got.save_every, want.save_every);
   EXPECT_EQ(got.threads, want.threads);
   EXPECT_EQ(got.device, want.device);
+  EXPECT_EQ(got.precision, want.precision);
   const auto same_bits = [](const char* name, double a, double b) {
     EXPECT_EQ(std::bit_cast<std::uint64_t>(a), std::bit_cast<std::uint64_t>(b))
         << name << " " << a << " " << b;
@@ -87,6 +88,7 @@ RunConfig other_than_default() {
   c.save_every = 3;
   c.threads = 4;
   c.device = "cuda:1";
+  c.precision = "tf32";
   return c;
 }
 

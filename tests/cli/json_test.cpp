@@ -25,6 +25,7 @@ TEST(Json, TrainAndEvaluateGiveTheKeysThatScriptsRead) {
   expect_numbers(train, {"elbo", "log_px_given_z", "kl", "epochs", "samples_per_second", "seconds"});
   EXPECT_EQ(train["epochs"], 2);
   EXPECT_EQ(train["device"], "cpu (1 threads)");
+  EXPECT_EQ(train["precision"], "fp32");
   EXPECT_EQ(train["run"], run);
   EXPECT_FALSE(train.contains("exact_log_px"));  // not known for these data
   // The terms are means over the same data, added in double: rounding alone separates them.

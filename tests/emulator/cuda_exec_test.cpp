@@ -109,6 +109,23 @@ TEST_F(CudaExecTest, FreesAllAndMovesOnly) {
   EXPECT_EQ(emulator::live_bytes(), before);
 }
 
+TEST_F(CudaExecTest, SharesAllButThePrecision) {
+  const std::size_t before = emulator::live_bytes();
+  {
+    auto tf32 = std::make_unique<CudaExec>(0, 1000, Precision::kTf32);
+    const CudaExec in_float = with_float_products(*tf32);
+    EXPECT_EQ(tf32->precision(), Precision::kTf32);
+    EXPECT_EQ(in_float.precision(), Precision::kFp32);
+    EXPECT_EQ(in_float.stream(), tf32->stream());
+    EXPECT_EQ(in_float.workspace().data(), tf32->workspace().data());
+    EXPECT_EQ(&in_float.cublas_lt(), &tf32->cublas_lt());
+    tf32.reset();
+    EXPECT_EQ(emulator::live_bytes(), before + 1000);
+    EXPECT_NO_THROW(in_float.synchronize());
+  }
+  EXPECT_EQ(emulator::live_bytes(), before);
+}
+
 TEST_F(CudaExecTest, BuffersAreZeroedAndCopied) {
   const CudaExec exec;
   const Buffer<CudaExec, int> buffer(exec, 5), empty(exec, 0);

@@ -80,6 +80,40 @@ TEST_F(CudaProgram, ResumesBitForBit) {
   expect_same_checkpoint(run("whole"), run("part"));
 }
 
+// Training in another precision takes other steps. What it is judged by does not: the held-out figures are
+// those of the evaluation of its checkpoint, which knows of no precision, to the last bit.
+TEST_F(CudaProgram, TrainsInTheOtherPrecisionsAndIsJudgedInFloat) {
+  felbo_json(train("fp32", "cuda"));
+  for (const std::string precision : {"tf32"}) {
+    const Words flags{"--precision", precision};
+    const json trained = felbo_json(train("whole", "cuda") + flags + Words{"--force"});
+    EXPECT_EQ(trained.value("precision", ""), precision);
+    EXPECT_NE(different_tensors(read_checkpoint(run("fp32")), read_checkpoint(run("whole"))), Words());
+    const json judged = felbo_json({"evaluate", run("whole"), "--device", "cuda"});
+    EXPECT_EQ(judged["elbo"], trained["elbo"]) << precision;
+    felbo_json(train("part", "cuda", 1) + flags + Words{"--force"});
+    felbo_json({"train", "--resume", run("part"), "--epochs", "3"});
+    expect_same_checkpoint(run("whole"), run("part"));
+  }
+}
+
+TEST_F(CudaProgram, RefusesThePrecisionsOfAGpuOnTheCpu) {
+  felbo_json(train("run", "cuda", 1) + Words{"--precision", "tf32"});
+  const auto refused = [&](const Words& arguments, const char* words) {
+    const Outcome outcome = felbo(arguments);
+    EXPECT_EQ(outcome.status, 2) << outcome.err;
+    EXPECT_TRUE(has(outcome.err, words)) << outcome.err;
+    EXPECT_FALSE(std::filesystem::exists(run("none")));
+  };
+  refused(train("none", "cpu") + Words{"--precision", "tf32"},
+          "--precision tf32 needs a GPU, and --device cpu is the CPU here");
+  refused({"train", "--resume", run("run"), "--device", "cpu"}, "--precision tf32 needs a GPU");
+  refused({"train", "--resume", run("run"), "--precision", "fp32"}, "--precision cannot change");
+  const Fault machine("no-device");
+  refused(train("none", "auto") + Words{"--precision", "tf32"},
+          "--precision tf32 needs a GPU, and --device auto is the CPU here");
+}
+
 TEST_F(CudaProgram, EvaluatesAndShowsWhatTheCpuDoes) {
   felbo_json(train("run", "cuda", 1));
   const auto evaluate = [&](const char* device) {
