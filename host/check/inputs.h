@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
+#include "kernels/common/bfloat16.h"
 #include "kernels/common/noise_stream.h"
 #include "kernels/common/normal.h"
 #include "kernels/common/view.h"
@@ -20,13 +22,14 @@ inline constexpr std::uint64_t kNoiseSeed = 0x123456789u;
 inline constexpr std::int64_t kWidths[] = {1, 33, 257, 785, 4099};
 
 /// Standard normals in host memory, times `scale`, plus `shift`; another `seed` gives other numbers.
-inline void fill_normal(View<float, 2> out, std::uint64_t seed, float scale = 1.0f, float shift = 0.0f) {
+template <class T = float>
+void fill_normal(View<T, 2> out, std::uint64_t seed, float scale = 1.0f, float shift = 0.0f) {
   const NoiseStream stream{seed, 0, Purpose::kInit};
   for (std::int64_t i = 0; i < out.rows; ++i) {
     for (std::int64_t j = 0; j < out.cols; ++j) {
       const Normals4 n = normals_from_words(
           stream.words(static_cast<std::uint32_t>(i), 0, static_cast<std::uint32_t>(j / 4)));
-      out(i, j) = shift + scale * n[static_cast<int>(j % 4)];
+      out(i, j) = static_cast<T>(shift + scale * n[static_cast<int>(j % 4)]);
     }
   }
 }
@@ -34,9 +37,11 @@ inline void fill_normal(View<float, 2> out, std::uint64_t seed, float scale = 1.
 /// The elements of a view of host memory as doubles, row by row.
 template <class T>
 std::vector<double> to_double(View<T, 2> view) {
+  using Number = std::conditional_t<std::is_same_v<std::remove_const_t<T>, BFloat16>, float, T>;
   std::vector<double> out;
   for (std::int64_t i = 0; i < view.rows; ++i) {
-    for (std::int64_t j = 0; j < view.cols; ++j) out.push_back(static_cast<double>(view(i, j)));
+    for (std::int64_t j = 0; j < view.cols; ++j)
+      out.push_back(static_cast<double>(static_cast<Number>(view(i, j))));
   }
   return out;
 }

@@ -38,6 +38,18 @@ void Parity::compare(const std::string& what, View<const float, 2> got, const st
   }
 }
 
+void Parity::compare(const std::string& what, View<const BFloat16, 2> got, const std::vector<double>& want,
+                     const std::vector<double>& tolerance) {
+  std::vector<float> values;
+  for (std::int64_t i = 0; i < got.rows; ++i) {
+    for (std::int64_t j = 0; j < got.cols; ++j) values.push_back(static_cast<float>(got(i, j)));
+  }
+  std::vector<double> with_storage;
+  for (std::size_t i = 0; i < want.size() && i < tolerance.size(); ++i)
+    with_storage.push_back(tolerance[i] + storage_error<BFloat16>(std::abs(want[i]) + tolerance[i]));
+  compare(what, View<const float, 2>(values.data(), got.rows, got.cols), want, with_storage);
+}
+
 void Parity::compare(const std::string& what, View<const float, 1> got, const std::vector<double>& want,
                      const std::vector<double>& tolerance) {
   compare(what, View<const float, 2>(got.data, 1, got.size), want, tolerance);

@@ -2,16 +2,28 @@
 // `felbo check`.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "kernels/common/bfloat16.h"
 #include "kernels/common/view.h"
 
 namespace felbo::checks {
 
 inline constexpr double kEps = std::numeric_limits<float>::epsilon();  // 2^-23
+
+/// The most that storing a float of this magnitude as T changes it: nothing, or half a unit in the last of
+/// bfloat16's 8 bits.
+template <class T>
+double storage_error(double magnitude) {
+  if (std::is_same_v<T, float> || magnitude == 0.0 || !std::isfinite(magnitude)) return 0.0;
+  return std::ldexp(1.0, std::max(std::ilogb(magnitude), -126) - 8);
+}
 
 /// Collects element-wise comparisons. An element passes only if |got - want| <= tolerance, so a NaN on either
 /// side fails. Comparing nothing is a failure.
@@ -24,6 +36,9 @@ class Parity {
   void compare(const std::string& what, View<const float, 2> got, const std::vector<double>& want,
                const std::vector<double>& tolerance);
   void compare(const std::string& what, View<const float, 1> got, const std::vector<double>& want,
+               const std::vector<double>& tolerance);
+  /// The same for what is stored in bfloat16: storage_error() comes on top of the tolerance.
+  void compare(const std::string& what, View<const BFloat16, 2> got, const std::vector<double>& want,
                const std::vector<double>& tolerance);
   /// The same tolerance for all elements.
   void compare(const std::string& what, View<const float, 2> got, const std::vector<double>& want,

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "host/check/inputs.h"
@@ -22,6 +23,7 @@ namespace felbo::test {
 using checks::fill_normal;
 using checks::kEps;
 using checks::Parity;
+using checks::storage_error;
 using checks::to_double;
 
 #define FELBO_EXPECT_PARITY(parity) EXPECT_TRUE((parity).ok()) << (parity).report()
