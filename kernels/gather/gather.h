@@ -10,6 +10,7 @@
 #pragma once
 
 #include "host/exec/exec.h"
+#include "kernels/common/bfloat16.h"
 #include "kernels/common/noise_stream.h"
 #include "kernels/common/view.h"
 
@@ -23,8 +24,9 @@ struct GatherArgs {
   View<const std::uint32_t, 1> rows;  // (B) indices into the data, each below N
   float divisor = 1.0f;               // 255 for bytes that stand for intensities
   Binarize binarize = Binarize::kNone;
-  NoiseStream noise;  // read by dynamic binarisation only
-  View<float, 2> x;   // (B, X)
+  NoiseStream noise;            // read by dynamic binarisation only
+  View<float, 2> x;             // (B, X)
+  View<BFloat16, 2> rounded{};  // (B, X) x in bfloat16, for products; may be empty
 };
 
 /// Throws std::invalid_argument if shapes disagree or the divisor is not positive and finite. Row indices are

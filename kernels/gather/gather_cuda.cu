@@ -5,10 +5,20 @@
 namespace felbo {
 namespace {
 
-template <Binarize kBinarize, class T>
-void launch_quads(const CudaExec& exec, const GatherArgs<T>& args) {
-  launch(exec, gather_quads<T, kBinarize>, blocks_for(args.x.rows * quads(args.x.cols), kGatherBlock),
+template <Binarize kBinarize, bool kRounded, class T>
+void launch_runs_of(const CudaExec& exec, const GatherArgs<T>& args) {
+  constexpr std::int64_t kRun = kGatherRun<kRounded>;
+  const std::int64_t per_row = (args.x.cols + kRun - 1) / kRun;
+  launch(exec, gather_runs<T, kBinarize, kRounded>, blocks_for(args.x.rows * per_row, kGatherBlock),
          kGatherBlock, 0, args);
+}
+template <Binarize kBinarize, class T>
+void launch_runs(const CudaExec& exec, const GatherArgs<T>& args) {
+  if (args.rounded.empty()) {
+    launch_runs_of<kBinarize, false>(exec, args);
+  } else {
+    launch_runs_of<kBinarize, true>(exec, args);
+  }
 }
 
 template <class T>
@@ -16,11 +26,11 @@ void gather_all(const CudaExec& exec, const GatherArgs<T>& args) {
   check(args);
   switch (args.binarize) {
     case Binarize::kNone:
-      return launch_quads<Binarize::kNone>(exec, args);
+      return launch_runs<Binarize::kNone>(exec, args);
     case Binarize::kThreshold:
-      return launch_quads<Binarize::kThreshold>(exec, args);
+      return launch_runs<Binarize::kThreshold>(exec, args);
     case Binarize::kDynamic:
-      return launch_quads<Binarize::kDynamic>(exec, args);
+      return launch_runs<Binarize::kDynamic>(exec, args);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "kernels/gather/gather_reference.h"
+#include "kernels/round/round_reference.h"
 #include "tests/harness/parity.h"
 
 namespace felbo {
@@ -49,14 +50,16 @@ test::Array<std::uint32_t> some_rows(std::int64_t rows) {
 
 template <class T>
 void compare(std::int64_t rows, std::int64_t cols, float divisor, Binarize binarize, int threads,
-             Parity& parity) {
+             bool want_rounded, Parity& parity) {
   Guarded<T> data(kData, cols, cols % 5, cols % 3);
   fill(data.matrix(), divisor);
   const test::Array<std::uint32_t> index = some_rows(rows);
   const NoiseStream noise{0xfedcba9876543210u, 4000000000u, Purpose::kBinarize};
   Guarded<float> x(rows, cols, cols % 3, cols % 2);
-  gather(test::exec(threads),
-         GatherArgs<T>{data.matrix(), {index.data(), rows}, divisor, binarize, noise, x.matrix()});
+  Guarded<BFloat16> rounded(rows, cols, cols % 7, cols % 5);
+  GatherArgs<T> args{data.matrix(), {index.data(), rows}, divisor, binarize, noise, x.matrix()};
+  if (want_rounded) args.rounded = rounded.matrix();
+  gather(test::exec(threads), args);
   std::vector<double> want;
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::int64_t j = 0; j < cols; ++j) {
@@ -67,6 +70,14 @@ void compare(std::int64_t rows, std::int64_t cols, float divisor, Binarize binar
   // Tolerance 0: the intensity is one correctly rounded division, and the rest are comparisons.
   parity.compare("x", x.matrix(), want, 0.0);
   x.check_guards(parity, "x");
+  if (want_rounded) {
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t j = 0; j < cols; ++j)
+        parity.element("rounded", i, j, static_cast<float>(rounded.matrix()(i, j)),
+                       reference::to_bfloat16(want[i * cols + j]), 0.0);
+    }
+  }
+  rounded.check_guards(parity, "rounded");
 }
 
 // 511 ... 513 and 1025 stand around the edges of the tiles of random words.
@@ -79,9 +90,11 @@ TEST(Gather, MatchesTheReference) {
       for (const std::int64_t rows : {1, 3, 40}) {
         SCOPED_TRACE("B " + std::to_string(rows) + ", X " + std::to_string(cols));
         Parity bytes, floats;
-        compare<std::uint8_t>(rows, cols, 255.0f, binarize, 2, bytes);
-        compare<float>(rows, cols, 255.0f, binarize, 2, floats);
-        compare<float>(rows, cols, 1.0f, binarize, 2, floats);
+        for (const bool rounded : {false, true}) {
+          compare<std::uint8_t>(rows, cols, 255.0f, binarize, 2, rounded, bytes);
+          compare<float>(rows, cols, 255.0f, binarize, 2, rounded, floats);
+          compare<float>(rows, cols, 1.0f, binarize, 2, rounded, floats);
+        }
         FELBO_EXPECT_PARITY(bytes);
         FELBO_EXPECT_PARITY(floats);
       }
@@ -278,6 +291,10 @@ TEST(Gather, RefusesShapesThatDisagree) {
   bad = good;
   bad.data.cols = 2;
   EXPECT_EQ(refusal(bad), "gather: data of 2 columns for a batch of 3 columns");
+  BFloat16 rounded[6];
+  bad = good;
+  bad.rounded = {rounded, 3, 2};
+  EXPECT_EQ(refusal(bad), "gather: a batch of 2 x 3, but room for 3 x 2 in bfloat16");
   for (const float divisor : {0.0f, -1.0f, kInfinity, kNan}) {
     bad = good;
     bad.divisor = divisor;
