@@ -19,12 +19,12 @@ struct ReparameterizeSums {
 };
 
 /// Four columns from `col` on, of sample s of datum b.
-template <bool kLogs>
-__device__ inline void reparameterize_quad(const ReparameterizeArgs& a, std::int64_t b, int s,
-                                           std::int64_t quad, ReparameterizeSums& sums) {
+template <bool kLogs, class T>
+__device__ void reparameterize_quad(const ReparameterizeArgsOf<T>& a, std::int64_t b, int s,
+                                    std::int64_t quad, ReparameterizeSums& sums) {
   const std::int64_t col = kQuad * quad, left = a.mu.cols - col;
   const float *mu_row = a.mu.row(b), *log_var_row = a.log_var.row(b);
-  float* z_row = a.z.row(b * a.samples + s);
+  T* z_row = a.z.row(b * a.samples + s);
   float mu[kQuad], log_var[kQuad], z[kQuad];
   load_quad(mu_row + col, left, aligned(mu_row), mu);
   load_quad(log_var_row + col, left, aligned(log_var_row), log_var);
@@ -51,8 +51,8 @@ __device__ inline void reparameterize_quad(const ReparameterizeArgs& a, std::int
   sums.log_qz += static_cast<double>(log_qz);
 }
 
-template <int kThreads, bool kLogs>
-__global__ void __launch_bounds__(RowGroup<kThreads>::kBlock) reparameterize_rows(ReparameterizeArgs a) {
+template <int kThreads, bool kLogs, class T>
+__global__ void __launch_bounds__(RowGroup<kThreads>::kBlock) reparameterize_rows(ReparameterizeArgsOf<T> a) {
   using Group = RowGroup<kThreads>;
   const std::int64_t row = Group::row(), b = row / a.samples;
   const int s = static_cast<int>(row % a.samples);
@@ -81,8 +81,9 @@ __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock) reparameterize_row
 
 inline constexpr int kReparameterizeGradBlock = 128;
 
+template <class T>
 __global__ void __launch_bounds__(kReparameterizeGradBlock)
-    reparameterize_grad_quads(ReparameterizeGradArgs a) {
+    reparameterize_grad_quads(ReparameterizeGradArgsOf<T> a) {
   const std::int64_t per_row = quads(a.mu.cols);
   const std::int64_t item = std::int64_t{blockIdx.x} * kReparameterizeGradBlock + threadIdx.x;
   const std::int64_t b = item / per_row, quad = item % per_row;
@@ -97,7 +98,7 @@ __global__ void __launch_bounds__(kReparameterizeGradBlock)
 #pragma unroll
   for (int i = 0; i < kQuad; ++i) grad_mu[i] = math::mul(kl_scale, mu[i]);
   for (int s = 0; s < a.samples; ++s) {
-    const float* grad_row = a.grad_z.row(b * a.samples + s);
+    const T* grad_row = a.grad_z.row(b * a.samples + s);
     float grad_z[kQuad];
     load_quad(grad_row + col, left, aligned(grad_row), grad_z);
     const Normals4 eps = normals_from_words(a.noise.words(
@@ -112,7 +113,7 @@ __global__ void __launch_bounds__(kReparameterizeGradBlock)
   for (int i = 0; i < kQuad; ++i) {
     grad_log_var[i] = rm::grad_log_var(grad_log_var[i], log_var[i], kl_scale, a.clamp);
   }
-  float *to_mu = a.grad_mu.row(b), *to_log_var = a.grad_log_var.row(b);
+  T *to_mu = a.grad_mu.row(b), *to_log_var = a.grad_log_var.row(b);
   store_quad(to_mu + col, left, aligned(to_mu), grad_mu);
   store_quad(to_log_var + col, left, aligned(to_log_var), grad_log_var);
 }

@@ -10,16 +10,24 @@
 // zero, as the derivative of the clamp is, and each clamped element is counted.
 //
 // Rows of z: sample s of datum b is row b * S + s.
+//
+// z and the gradients that pass between products may be stored in bfloat16; the arithmetic is in float. The
+// log-densities are those of z as drawn, before it is rounded: rounding is then the first thing that the
+// decoder does, so p(x|z) p(z) / q(z|x) stays a ratio of densities at a point that q drew. The rounded z has
+// no density.
 #pragma once
 
 #include "host/exec/exec.h"
+#include "kernels/common/bfloat16.h"
 #include "kernels/common/log_var_clamp.h"
 #include "kernels/common/noise_stream.h"
 #include "kernels/common/view.h"
 
 namespace felbo {
 
-struct ReparameterizeArgs {
+/// T: how z is stored.
+template <class T>
+struct ReparameterizeArgsOf {
   View<const float, 2> mu;       // (B, Z)
   View<const float, 2> log_var;  // (B, Z)
   LogVarClamp clamp;
@@ -27,18 +35,22 @@ struct ReparameterizeArgs {
   View<const std::uint32_t, 1> datum;  // (B) global index of each row's datum: names its noise
   std::uint32_t first_sample = 0;      // index of the first of the S samples
   int samples = 1;                     // S
-  View<float, 2> z;                    // (B * S, Z)
+  View<T, 2> z;                        // (B * S, Z)
   View<float, 1> kl;                   // (B) nats, summed over Z
   View<std::int32_t, 1> clamped;       // (B) how many of the row's log_var were out of bounds
   View<float, 1> log_pz;               // (B * S) log N(z; 0, I), nats; may be empty
   View<float, 1> log_qz_given_x;       // (B * S) log N(z; mu, exp log_var), nats; may be empty
 };
+using ReparameterizeArgs = ReparameterizeArgsOf<float>;
 
 /// Forward. Throws std::invalid_argument if shapes disagree.
 void reparameterize(const CpuExec& exec, const ReparameterizeArgs& args);
 void reparameterize(const CudaExec& exec, const ReparameterizeArgs& args);
+void reparameterize(const CudaExec& exec, const ReparameterizeArgsOf<BFloat16>& args);
 
-struct ReparameterizeGradArgs {
+/// T: how the gradients are stored.
+template <class T>
+struct ReparameterizeGradArgsOf {
   View<const float, 2> mu;       // (B, Z)
   View<const float, 2> log_var;  // (B, Z)
   LogVarClamp clamp;
@@ -46,11 +58,12 @@ struct ReparameterizeGradArgs {
   View<const std::uint32_t, 1> datum;  // (B)
   std::uint32_t first_sample = 0;
   int samples = 1;                // S
-  View<const float, 2> grad_z;    // (B * S, Z) gradient of the loss
+  View<const T, 2> grad_z;        // (B * S, Z) gradient of the loss
   Scalar<float> kl_scale = 1.0f;  // the loss holds kl_scale * sum_b KL_b: beta / B for a mean over the batch
-  View<float, 2> grad_mu;         // (B, Z)
-  View<float, 2> grad_log_var;    // (B, Z)
+  View<T, 2> grad_mu;             // (B, Z)
+  View<T, 2> grad_log_var;        // (B, Z)
 };
+using ReparameterizeGradArgs = ReparameterizeGradArgsOf<float>;
 
 /// Backward:
 ///   grad_mu      = sum_s grad_z + kl_scale mu
@@ -59,5 +72,6 @@ struct ReparameterizeGradArgs {
 /// Throws std::invalid_argument if shapes disagree.
 void reparameterize_backward(const CpuExec& exec, const ReparameterizeGradArgs& args);
 void reparameterize_backward(const CudaExec& exec, const ReparameterizeGradArgs& args);
+void reparameterize_backward(const CudaExec& exec, const ReparameterizeGradArgsOf<BFloat16>& args);
 
 }  // namespace felbo

@@ -6,8 +6,8 @@
 
 namespace felbo {
 
-template <class Args>
-void check_shapes(const Args& a, View<const float, 2> z, const char* name) {
+template <class Args, class T>
+void check_shapes(const Args& a, View<T, 2> z, const char* name) {
   const std::int64_t batch = a.mu.rows, latent = a.mu.cols;
   FELBO_CHECK(a.samples >= 1 &&
                   std::uint64_t{a.first_sample} + static_cast<std::uint64_t>(a.samples) <= kMaxNoiseSamples,
@@ -22,7 +22,8 @@ void check_shapes(const Args& a, View<const float, 2> z, const char* name) {
   FELBO_CHECK(a.clamp.lo <= a.clamp.hi, "{}: log_var clamp {} > {}", name, a.clamp.lo, a.clamp.hi);
 }
 
-inline void check(const ReparameterizeArgs& a) {
+template <class T>
+void check(const ReparameterizeArgsOf<T>& a) {
   check_shapes(a, a.z, "reparameterize");
   const std::int64_t batch = a.mu.rows;
   FELBO_CHECK(a.kl.size == batch && a.clamped.size == batch,
@@ -34,9 +35,10 @@ inline void check(const ReparameterizeArgs& a) {
               a.log_pz.size, a.log_qz_given_x.size);
 }
 
-inline void check(const ReparameterizeGradArgs& a) {
+template <class T>
+void check(const ReparameterizeGradArgsOf<T>& a) {
   check_shapes(a, a.grad_z, "reparameterize_backward");
-  for (const View<float, 2>& g : {a.grad_mu, a.grad_log_var}) {
+  for (const View<T, 2>& g : {a.grad_mu, a.grad_log_var}) {
     FELBO_CHECK(g.rows == a.mu.rows && g.cols == a.mu.cols,
                 "reparameterize_backward: a gradient is {} x {}, expected {} x {}", g.rows, g.cols, a.mu.rows,
                 a.mu.cols);

@@ -9,30 +9,40 @@ namespace {
 // they depend on the row alone.
 constexpr std::int64_t kPartOfWarp = 64, kWarp = 2048;
 
-template <int kThreads>
-void launch_rows(const CudaExec& exec, const ReparameterizeArgs& a) {
+template <int kThreads, class T>
+void launch_rows(const CudaExec& exec, const ReparameterizeArgsOf<T>& a) {
   using Group = RowGroup<kThreads>;
   const unsigned grid = blocks_for(a.z.rows, Group::kRows);
   if (a.log_pz.empty()) {
-    launch(exec, reparameterize_rows<kThreads, false>, grid, Group::kBlock, 0, a);
+    launch(exec, reparameterize_rows<kThreads, false, T>, grid, Group::kBlock, 0, a);
   } else {
-    launch(exec, reparameterize_rows<kThreads, true>, grid, Group::kBlock, 0, a);
+    launch(exec, reparameterize_rows<kThreads, true, T>, grid, Group::kBlock, 0, a);
   }
 }
 
-}  // namespace
-
-void reparameterize(const CudaExec& exec, const ReparameterizeArgs& a) {
+template <class T>
+void forward(const CudaExec& exec, const ReparameterizeArgsOf<T>& a) {
   check(a);
   if (a.mu.cols <= kPartOfWarp) return launch_rows<8>(exec, a);
   if (a.mu.cols <= kWarp) return launch_rows<32>(exec, a);
   launch_rows<256>(exec, a);
 }
 
-void reparameterize_backward(const CudaExec& exec, const ReparameterizeGradArgs& a) {
+template <class T>
+void backward(const CudaExec& exec, const ReparameterizeGradArgsOf<T>& a) {
   check(a);
-  launch(exec, reparameterize_grad_quads, blocks_for(a.mu.rows * quads(a.mu.cols), kReparameterizeGradBlock),
-         kReparameterizeGradBlock, 0, a);
+  launch(exec, reparameterize_grad_quads<T>,
+         blocks_for(a.mu.rows * quads(a.mu.cols), kReparameterizeGradBlock), kReparameterizeGradBlock, 0, a);
+}
+
+}  // namespace
+
+void reparameterize(const CudaExec& exec, const ReparameterizeArgs& a) { forward(exec, a); }
+void reparameterize(const CudaExec& exec, const ReparameterizeArgsOf<BFloat16>& a) { forward(exec, a); }
+
+void reparameterize_backward(const CudaExec& exec, const ReparameterizeGradArgs& a) { backward(exec, a); }
+void reparameterize_backward(const CudaExec& exec, const ReparameterizeGradArgsOf<BFloat16>& a) {
+  backward(exec, a);
 }
 
 }  // namespace felbo

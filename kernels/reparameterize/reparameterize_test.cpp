@@ -43,6 +43,8 @@ std::vector<Case> cases() {
 constexpr std::uint32_t kFirstSample = 11;
 const NoiseStream kNoise{0xfeedface12345678u, 9, Purpose::kLatent};
 
+/// T: how the gradient of z is stored.
+template <class T = float>
 struct Inputs {
   explicit Inputs(const Case& c)
       : mu(c.batch, c.latent, c.extra_stride, c.offset),
@@ -62,7 +64,8 @@ struct Inputs {
     return {datum.data(), static_cast<std::int64_t>(datum.size())};
   }
 
-  Guarded<float> mu, log_var, grad_z;
+  Guarded<float> mu, log_var;
+  Guarded<T> grad_z;
   test::Array<std::uint32_t> datum;
 };
 
@@ -70,15 +73,17 @@ struct Inputs {
 // roundings.
 constexpr double kEpsError = 3e-6;
 
+template <class T = float>
 Parity check_forward(const Case& c, int threads) {
-  Inputs in(c);
+  Inputs<T> in(c);
   const std::int64_t rows = std::int64_t{c.batch} * c.samples;
-  Guarded<float> z(rows, c.latent, c.extra_stride, c.offset), kl(1, c.batch), log_pz(1, rows),
-      log_qz(1, rows);
+  Guarded<T> z(rows, c.latent, c.extra_stride, c.offset);
+  Guarded<float> kl(1, c.batch), log_pz(1, rows), log_qz(1, rows);
   Guarded<std::int32_t> clamped(1, c.batch);
   reparameterize(test::exec(threads),
-                 {in.mu.matrix(), in.log_var.matrix(), c.clamp, kNoise, in.datum_view(), kFirstSample,
-                  c.samples, z.matrix(), kl.vector(), clamped.vector(), log_pz.vector(), log_qz.vector()});
+                 ReparameterizeArgsOf<T>{in.mu.matrix(), in.log_var.matrix(), c.clamp, kNoise,
+                                         in.datum_view(), kFirstSample, c.samples, z.matrix(), kl.vector(),
+                                         clamped.vector(), log_pz.vector(), log_qz.vector()});
   const auto mu = to_double(in.mu.matrix()), log_var = to_double(in.log_var.matrix());
   const auto want =
       reference::reparameterize<double>(mu, log_var, c.batch, c.samples, c.latent, c.clamp.lo, c.clamp.hi,
@@ -120,19 +125,23 @@ Parity check_forward(const Case& c, int threads) {
   parity.compare("log_qz_given_x", log_qz.vector(), want.log_qz_given_x, tol_q);
   for (int b = 0; b < c.batch; ++b)
     parity.element("clamped", b, 0, clamped.vector()(b), want.clamped[std::size_t(b)], 0);
-  for (const Guarded<float>* g : {&z, &kl, &log_pz, &log_qz, &in.mu, &in.log_var})
+  for (const Guarded<float>* g : {&kl, &log_pz, &log_qz, &in.mu, &in.log_var})
     g->check_guards(parity, "forward");
+  z.check_guards(parity, "forward");
   return parity;
 }
 
+template <class T = float>
 Parity check_backward(const Case& c, int threads) {
-  Inputs in(c);
+  Inputs<T> in(c);
   const float kl_scale = 0.37f;
-  Guarded<float> grad_mu(c.batch, c.latent, c.extra_stride, c.offset),
+  Guarded<T> grad_mu(c.batch, c.latent, c.extra_stride, c.offset),
       grad_log_var(c.batch, c.latent, c.extra_stride, c.offset);
-  reparameterize_backward(test::exec(threads), {in.mu.matrix(), in.log_var.matrix(), c.clamp, kNoise,
-                                                in.datum_view(), kFirstSample, c.samples, in.grad_z.matrix(),
-                                                kl_scale, grad_mu.matrix(), grad_log_var.matrix()});
+  reparameterize_backward(
+      test::exec(threads),
+      ReparameterizeGradArgsOf<T>{in.mu.matrix(), in.log_var.matrix(), c.clamp, kNoise, in.datum_view(),
+                                  kFirstSample, c.samples, in.grad_z.matrix(), kl_scale, grad_mu.matrix(),
+                                  grad_log_var.matrix()});
   const auto mu = to_double(in.mu.matrix()), log_var = to_double(in.log_var.matrix()),
              grad_z = to_double(in.grad_z.matrix());
   const auto want = reference::reparameterize_gradient<double>(
@@ -158,7 +167,7 @@ Parity check_backward(const Case& c, int threads) {
   Parity parity;
   parity.compare("grad_mu", grad_mu.matrix(), want.mu, tol_mu);
   parity.compare("grad_log_var", grad_log_var.matrix(), want.log_var, tol_log_var);
-  for (const Guarded<float>* g : {&grad_mu, &grad_log_var, &in.grad_z}) g->check_guards(parity, "backward");
+  for (const Guarded<T>* g : {&grad_mu, &grad_log_var, &in.grad_z}) g->check_guards(parity, "backward");
   return parity;
 }
 
@@ -183,6 +192,20 @@ TEST(Reparameterize, BackwardMatchesTheReference) {
     }
   }
 }
+
+#if defined(FELBO_TEST_CUDA)
+
+// z and the gradients in bfloat16; the densities are those of z before it is rounded.
+TEST(Reparameterize, BFloat16MatchesTheReference) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(testing::Message() << c.batch << " x " << c.samples << " x " << c.latent);
+    const Parity forward = check_forward<BFloat16>(c, 1), backward = check_backward<BFloat16>(c, 1);
+    FELBO_EXPECT_PARITY(forward);
+    FELBO_EXPECT_PARITY(backward);
+  }
+}
+
+#endif
 
 // By hand: KL to N(0, I) of (mu, log_var) = ((.25, -.5), (-.2, .1)) and ((0, -.25), (-1, .5)).
 TEST(ReparameterizeReference, KnownKl) {
@@ -227,7 +250,7 @@ TEST(ReparameterizeReference, GradientIsTheDerivative) {
 // Users rely on it: neither the thread count nor the batch split changes a bit, forward or backward.
 TEST(Reparameterize, BitsDoNotDependOnThreadsOrBatch) {
   const Case c{.batch = 37, .samples = 3, .latent = 50};
-  Inputs in(c);
+  Inputs<> in(c);
   test::Array<float> whole_z(37 * 3 * 50), whole_grad(37 * 50), z(37 * 3 * 50), kl(37), grad_mu(37 * 50),
       grad_log_var(37 * 50);
   test::Array<std::int32_t> clamped(37);
@@ -272,7 +295,7 @@ TEST(Reparameterize, BitsAreThoseOfTheCpu) {
        {Case{.batch = 6, .samples = 3, .latent = 50, .extra_stride = 2},
         Case{.batch = 3, .samples = 1, .latent = 130, .offset = 1},
         Case{.batch = 4, .samples = 2, .latent = 9, .clamp = {-1.0f, 0.5f}, .log_var_scale = 3.0f}}) {
-    Inputs in(c);
+    Inputs<> in(c);
     const std::int64_t rows = std::int64_t{c.batch} * c.samples;
     Guarded<float> z(rows, c.latent), kl(1, c.batch), grad_mu(c.batch, c.latent),
         grad_log_var(c.batch, c.latent);
