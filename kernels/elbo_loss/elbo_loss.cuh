@@ -72,8 +72,8 @@ __device__ double log_px_of_sample(const Source& source, const ElboLossArgs<Data
     float* grad = kGradient ? a.grad_output.row(r) : nullptr;
     const auto row = row_pointers<kGradient, Family::kOutputs>(XRow<Data>{a.x.row(b), factors.x},
                                                                a.output.row(r), grad, a.x.cols);
-    totals = pass_over_quads<kGradient, kThreads>(source.family(), row, Group::thread(), quads(row.n),
-                                                  factors.log_px);
+    totals = pass_over_runs<kGradient, kThreads>(source.family(), row, Group::thread(), runs<float>(row.n),
+                                                 factors.log_px);
   }
   totals = reduce_totals<Group, Family>(totals);
   const double log_px = totals.log_p + source.row_constant(a.x.cols);

@@ -1,7 +1,8 @@
 // One row kernel for every family. A group of threads passes over a row, or over a piece of a long one
 // (row.cuh), and writes the gradient over the decoder's output.
 //
-// Bytes an element in floats: 12 for one output a dimension, 20 for two.
+// Bytes an element in floats: 12 for one output a dimension, 20 for two; with the output in bfloat16 8
+// and 12.
 #pragma once
 
 #include "kernels/likelihood/likelihood_check.h"
@@ -56,16 +57,16 @@ __global__ void __launch_bounds__(kPrepareBlock)
 
 // --- The pass over rows
 
-template <bool kGradient, class Family>
-__device__ auto row_pointers(const LikelihoodArgs& args, std::int64_t r) {
-  float* output = args.output.row(r);
-  return row_pointers<kGradient, Family::kOutputs>(XRow<float>{args.x.row(r / args.samples)}, output, output,
-                                                   args.x.cols);
+template <bool kGradient, class Family, class T>
+__device__ auto row_pointers(const LikelihoodArgsOf<T>& args, std::int64_t r) {
+  T* output = args.output.row(r);
+  return row_pointers<kGradient, Family::kOutputs, float, T>(XRow<float>{args.x.row(r / args.samples)},
+                                                             output, output, args.x.cols);
 }
 
 /// By one thread a row: what the row comes to.
-template <class Source>
-__device__ void finish_row(const Source& source, const LikelihoodArgs& args, std::int64_t r,
+template <class Source, class T>
+__device__ void finish_row(const Source& source, const LikelihoodArgsOf<T>& args, std::int64_t r,
                            const RowTotals& totals) {
   args.log_px_given_z(r) = static_cast<float>(totals.log_p + source.row_constant(args.x.cols));
   args.clamped(r) = totals.clamped + (r == 0 ? source.own_clamped() : 0);
@@ -75,17 +76,17 @@ __device__ void finish_row(const Source& source, const LikelihoodArgs& args, std
 }
 
 /// warp_per_row for kThreads = 32, block_per_row above.
-template <class Source, bool kGradient, int kThreads>
+template <class Source, class T, bool kGradient, int kThreads>
 __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock)
-    likelihood_rows(Source source, LikelihoodArgs args) {
+    likelihood_rows(Source source, LikelihoodArgsOf<T> args) {
   using Group = RowGroup<kThreads>;
   using Family = FamilyOf<Source>;
   const std::int64_t r = Group::row();
   RowTotals totals;
   if (r < args.output.rows) {
     const auto row = row_pointers<kGradient, Family>(args, r);
-    totals = pass_over_quads<kGradient, kThreads>(source.family(), row, Group::thread(), quads(row.n),
-                                                  args.grad_scale);
+    totals = pass_over_runs<kGradient, kThreads>(source.family(), row, Group::thread(), runs<T>(row.n),
+                                                 args.grad_scale);
   }
   totals = reduce_totals<Group, Family>(totals);
   if (r < args.output.rows && Group::thread() == 0) finish_row(source, args, r, totals);
@@ -94,28 +95,30 @@ __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock)
 // split_rows: a block a piece of a row, and then a thread a row that adds its pieces in order.
 
 inline constexpr int kPieceThreads = 256;
-inline constexpr std::int64_t kPieceQuads = 4096;
+inline constexpr std::int64_t kPieceDimensions = 16384;
 
-template <class Source, bool kGradient>
+template <class Source, class T, bool kGradient>
 __global__ void __launch_bounds__(kPieceThreads)
-    likelihood_pieces(Source source, LikelihoodArgs args, std::int64_t pieces_a_row, RowTotals* partial) {
+    likelihood_pieces(Source source, LikelihoodArgsOf<T> args, std::int64_t pieces_a_row,
+                      RowTotals* partial) {
   using Group = RowGroup<kPieceThreads>;
   using Family = FamilyOf<Source>;
   const std::int64_t r = Group::row() / pieces_a_row, piece = Group::row() % pieces_a_row;
   const auto row = row_pointers<kGradient, Family>(args, r);
-  const std::int64_t begin = piece * kPieceQuads, last = quads(row.n);
-  const std::int64_t end = begin + kPieceQuads < last ? begin + kPieceQuads : last;
-  RowTotals totals = pass_over_quads<kGradient, kPieceThreads>(source.family(), row, begin + Group::thread(),
-                                                               end, args.grad_scale);
+  constexpr std::int64_t kPieceRuns = kPieceDimensions / kRunOf<T>;
+  const std::int64_t begin = piece * kPieceRuns, last = runs<T>(row.n);
+  const std::int64_t end = begin + kPieceRuns < last ? begin + kPieceRuns : last;
+  RowTotals totals = pass_over_runs<kGradient, kPieceThreads>(source.family(), row, begin + Group::thread(),
+                                                              end, args.grad_scale);
   totals = reduce_totals<Group, Family>(totals);
   if (Group::thread() == 0) partial[Group::row()] = totals;
 }
 
 inline constexpr int kFinishBlock = 128;
 
-template <class Source>
+template <class Source, class T>
 __global__ void __launch_bounds__(kFinishBlock)
-    likelihood_finish_pieces(Source source, LikelihoodArgs args, std::int64_t pieces_a_row,
+    likelihood_finish_pieces(Source source, LikelihoodArgsOf<T> args, std::int64_t pieces_a_row,
                              const RowTotals* partial) {
   const std::int64_t r = std::int64_t{blockIdx.x} * kFinishBlock + threadIdx.x;
   if (r >= args.output.rows) return;
@@ -131,15 +134,18 @@ __global__ void __launch_bounds__(kFinishBlock)
 
 // --- The gradient of a family's own parameters
 
-__device__ inline float grad_of_own(const LikelihoodArgs& args, const LogVarClamp& clamp, std::int64_t j,
-                                    double gradient) {
+template <class T>
+__device__ float grad_of_own(const LikelihoodArgsOf<T>& args, const LogVarClamp& clamp, std::int64_t j,
+                             double gradient) {
   return is_clamped(args.own(j), clamp) ? 0.0f : static_cast<float>(args.grad_scale * gradient);
 }
 
 inline constexpr int kOwnBlock = 1024;
 
 /// One learned variance: the sums of all rows, by one block.
-__global__ void __launch_bounds__(kOwnBlock) finish_learned_variance(LikelihoodArgs args, LogVarClamp clamp) {
+template <class T>
+__global__ void __launch_bounds__(kOwnBlock)
+    finish_learned_variance(LikelihoodArgsOf<T> args, LogVarClamp clamp) {
   double sum = 0.0;
   for (std::int64_t r = threadIdx.x; r < args.output.rows; r += kOwnBlock) {
     sum += static_cast<double>(args.scratch(r));
@@ -153,8 +159,9 @@ inline constexpr int kColumnBlock = 128;
 
 /// A variance a dimension: sums over blocks of kRowsABlock rows, a thread a column. It reads the decoder's
 /// output before the row kernel writes the gradient over it.
+template <class T>
 __global__ void __launch_bounds__(kColumnBlock)
-    sum_columns(LikelihoodArgs args, const float* precision, std::int64_t column_blocks, float* sums) {
+    sum_columns(LikelihoodArgsOf<T> args, const float* precision, std::int64_t column_blocks, float* sums) {
   const GaussianVariancePerDimension family{precision};
   const std::int64_t block = blockIdx.x / column_blocks;
   const std::int64_t j = blockIdx.x % column_blocks * kColumnBlock + threadIdx.x;
@@ -163,14 +170,15 @@ __global__ void __launch_bounds__(kColumnBlock)
   const std::int64_t end = begin + kRowsABlock < args.output.rows ? begin + kRowsABlock : args.output.rows;
   float sum = 0.0f;
   for (std::int64_t r = begin; r < end; ++r) {
-    const float output[1] = {args.output(r, j)};
+    const float output[1] = {static_cast<float>(args.output(r, j))};
     sum += family(args.x(r / args.samples, j), output, j).own;
   }
   sums[block * args.x.cols + j] = sum;
 }
 
+template <class T>
 __global__ void __launch_bounds__(kColumnBlock)
-    finish_variance_per_dimension(LikelihoodArgs args, LogVarClamp clamp, const float* sums) {
+    finish_variance_per_dimension(LikelihoodArgsOf<T> args, LogVarClamp clamp, const float* sums) {
   const std::int64_t j = std::int64_t{blockIdx.x} * kColumnBlock + threadIdx.x;
   if (j >= args.x.cols) return;
   double sum = 0.0;

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "host/exec/exec.h"
+#include "kernels/common/bfloat16.h"
 #include "kernels/common/log_var_clamp.h"
 #include "kernels/common/view.h"
 
@@ -43,10 +44,12 @@ struct Likelihood {
 Likelihood likelihood_from_names(const std::string& likelihood, const std::string& variance,
                                  LogVarClamp clamp);
 
-struct LikelihoodArgs {
+/// T: how the decoder's output and its gradient are stored. The arithmetic is in float.
+template <class T>
+struct LikelihoodArgsOf {
   View<const float, 2> x;    // (B, X) values of [0, 1] for a Bernoulli, any for a Gaussian
   int samples = 1;           // S
-  View<float, 2> output;     // (B * S, outputs * X) in: the decoder's output; out, if gradients are wanted:
+  View<T, 2> output;         // (B * S, outputs * X) in: the decoder's output; out, if gradients are wanted:
                              //     grad_scale * d log p(x|z) / d output, written over it
   View<const float, 1> own;  // (own_parameters) log-variances
   bool want_gradient = true;
@@ -57,6 +60,7 @@ struct LikelihoodArgs {
   View<std::int32_t, 1> clamped;  // (B * S) log-variances of the row that were out of bounds (0 without any);
                                   //     row 0 also counts the family's own, each once a call
 };
+using LikelihoodArgs = LikelihoodArgsOf<float>;
 
 /// Floats of scratch for `rows` = B * S rows of X dimensions.
 std::int64_t likelihood_scratch(const Likelihood& likelihood, std::int64_t rows, std::int64_t dimensions);
@@ -66,6 +70,7 @@ std::int64_t likelihood_scratch(const Likelihood& likelihood, std::int64_t rows,
 /// order. Throws std::invalid_argument if shapes disagree.
 void likelihood(const CpuExec& exec, const Likelihood& which, const LikelihoodArgs& args);
 void likelihood(const CudaExec& exec, const Likelihood& which, const LikelihoodArgs& args);
+void likelihood(const CudaExec& exec, const Likelihood& which, const LikelihoodArgsOf<BFloat16>& args);
 
 /// E[x|z] of each element from the decoder's output, for pictures: the probability of a Bernoulli, the mean
 /// of a Gaussian. mean (R, X), output (R, outputs * X); they may not overlap. Throws std::invalid_argument if

@@ -15,7 +15,8 @@ FELBO_HD constexpr std::int64_t blocks_of(std::int64_t rows, std::int64_t rows_a
   return (rows + rows_a_block - 1) / rows_a_block;
 }
 
-inline void check(const Likelihood& which, const LikelihoodArgs& a) {
+template <class T>
+void check(const Likelihood& which, const LikelihoodArgsOf<T>& a) {
   which.check();
   FELBO_CHECK(a.x.cols >= 1, "likelihood: x has no columns");
   FELBO_CHECK(a.samples >= 1, "likelihood: samples must be at least 1, got {}", a.samples);

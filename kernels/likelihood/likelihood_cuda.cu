@@ -21,28 +21,28 @@ RowTotals* piece_totals(const CudaExec& exec, std::int64_t count) {
   return reinterpret_cast<RowTotals*>(exec.workspace().data() + kOffset);
 }
 
-template <bool kGradient, class Source>
-void launch_rows(const CudaExec& exec, const Source& source, const LikelihoodArgs& args) {
+template <bool kGradient, class Source, class T>
+void launch_rows(const CudaExec& exec, const Source& source, const LikelihoodArgsOf<T>& args) {
   const std::int64_t rows = args.output.rows, n = args.x.cols;
   if (n <= kWarpPerRow) {
     using Group = RowGroup<32>;
-    launch(exec, likelihood_rows<Source, kGradient, 32>, blocks_for(rows, Group::kRows), Group::kBlock, 0,
+    launch(exec, likelihood_rows<Source, T, kGradient, 32>, blocks_for(rows, Group::kRows), Group::kBlock, 0,
            source, args);
   } else if (n <= kBlockPerRow) {
-    launch(exec, likelihood_rows<Source, kGradient, kRowBlock>, blocks_for(rows, 1), kRowBlock, 0, source,
+    launch(exec, likelihood_rows<Source, T, kGradient, kRowBlock>, blocks_for(rows, 1), kRowBlock, 0, source,
            args);
   } else {
-    const std::int64_t pieces = (quads(n) + kPieceQuads - 1) / kPieceQuads;
+    const std::int64_t pieces = blocks_of(n, kPieceDimensions);
     RowTotals* partial = piece_totals(exec, rows * pieces);
-    launch(exec, likelihood_pieces<Source, kGradient>, blocks_for(rows * pieces, 1), kPieceThreads, 0, source,
-           args, pieces, partial);
-    launch(exec, likelihood_finish_pieces<Source>, blocks_for(rows, kFinishBlock), kFinishBlock, 0, source,
+    launch(exec, likelihood_pieces<Source, T, kGradient>, blocks_for(rows * pieces, 1), kPieceThreads, 0,
+           source, args, pieces, partial);
+    launch(exec, likelihood_finish_pieces<Source, T>, blocks_for(rows, kFinishBlock), kFinishBlock, 0, source,
            args, pieces, partial);
   }
 }
 
-template <class Source>
-void run(const CudaExec& exec, const Source& source, const LikelihoodArgs& args) {
+template <class Source, class T>
+void run(const CudaExec& exec, const Source& source, const LikelihoodArgsOf<T>& args) {
   if (args.want_gradient) {
     launch_rows<true>(exec, source, args);
   } else {
@@ -50,28 +50,31 @@ void run(const CudaExec& exec, const Source& source, const LikelihoodArgs& args)
   }
 }
 
-void run_learned(const CudaExec& exec, const LogVarClamp& clamp, const LikelihoodArgs& args) {
+template <class T>
+void run_learned(const CudaExec& exec, const LogVarClamp& clamp, const LikelihoodArgsOf<T>& args) {
   run(exec, LearnedVarianceSource{args.own.data, clamp}, args);
-  if (args.want_gradient) launch(exec, finish_learned_variance, 1, kOwnBlock, 0, args, clamp);
+  if (args.want_gradient) launch(exec, finish_learned_variance<T>, 1, kOwnBlock, 0, args, clamp);
 }
 
-void run_per_dimension(const CudaExec& exec, const LogVarClamp& clamp, const LikelihoodArgs& args) {
+template <class T>
+void run_per_dimension(const CudaExec& exec, const LogVarClamp& clamp, const LikelihoodArgsOf<T>& args) {
   const std::int64_t n = args.x.cols;
   float *precision = args.scratch.data, *sums = precision + n;
   launch(exec, prepare_variances, 1, kPrepareBlock, 0, args.own, clamp, precision, variance_totals(exec));
   const std::int64_t column_blocks = blocks_for(n, kColumnBlock);
   if (args.want_gradient) {
-    launch(exec, sum_columns, blocks_for(blocks_of(args.output.rows, kRowsABlock) * column_blocks, 1),
+    launch(exec, sum_columns<T>, blocks_for(blocks_of(args.output.rows, kRowsABlock) * column_blocks, 1),
            kColumnBlock, 0, args, precision, column_blocks, sums);
   }
   run(exec, VariancePerDimensionSource{precision, variance_totals(exec)}, args);
   if (args.want_gradient) {
-    launch(exec, finish_variance_per_dimension, static_cast<unsigned>(column_blocks), kColumnBlock, 0, args,
-           clamp, sums);
+    launch(exec, finish_variance_per_dimension<T>, static_cast<unsigned>(column_blocks), kColumnBlock, 0,
+           args, clamp, sums);
   }
 }
 
-void run_gaussian(const CudaExec& exec, const Likelihood& which, const LikelihoodArgs& args) {
+template <class T>
+void run_gaussian(const CudaExec& exec, const Likelihood& which, const LikelihoodArgsOf<T>& args) {
   switch (which.variance) {
     case VarianceKind::kUnit:
       return run(exec, given_variance_source(1.0f), args);
@@ -92,9 +95,8 @@ void mean_of_rows(const CudaExec& exec, View<const float, 2> output, View<float,
          kMeanBlock, 0, output, mean);
 }
 
-}  // namespace
-
-void likelihood(const CudaExec& exec, const Likelihood& which, const LikelihoodArgs& args) {
+template <class T>
+void run_family(const CudaExec& exec, const Likelihood& which, const LikelihoodArgsOf<T>& args) {
   check(which, args);
   switch (which.family) {
     case LikelihoodFamily::kBernoulli:
@@ -102,6 +104,15 @@ void likelihood(const CudaExec& exec, const Likelihood& which, const LikelihoodA
     case LikelihoodFamily::kGaussian:
       return run_gaussian(exec, which, args);
   }
+}
+
+}  // namespace
+
+void likelihood(const CudaExec& exec, const Likelihood& which, const LikelihoodArgs& args) {
+  run_family(exec, which, args);
+}
+void likelihood(const CudaExec& exec, const Likelihood& which, const LikelihoodArgsOf<BFloat16>& args) {
+  run_family(exec, which, args);
 }
 
 void likelihood_mean(const CudaExec& exec, const Likelihood& which, View<const float, 2> output,

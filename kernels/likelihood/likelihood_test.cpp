@@ -47,10 +47,11 @@ struct Layout {
   std::int64_t gap = 0, offset = 0;
 };
 
-/// Arguments of one call in guarded memory, with inputs from a fixed seed.
-class Problem {
+/// Arguments of one call in guarded memory, with inputs from a fixed seed. T: how the output is stored.
+template <class T>
+class ProblemOf {
  public:
-  Problem(const Likelihood& which, Size size, Layout layout = {}, std::uint64_t seed = 1)
+  ProblemOf(const Likelihood& which, Size size, Layout layout = {}, std::uint64_t seed = 1)
       : which(which),
         size(size),
         rows(size.data * size.samples),
@@ -67,8 +68,8 @@ class Problem {
     if (which.family == LikelihoodFamily::kBernoulli) to_unit_interval();
   }
 
-  LikelihoodArgs args(bool want_gradient = true, float grad_scale = -0.37f) {
-    LikelihoodArgs a;
+  LikelihoodArgsOf<T> args(bool want_gradient = true, float grad_scale = -0.37f) {
+    LikelihoodArgsOf<T> a;
     a.x = x.matrix();
     a.samples = static_cast<int>(size.samples);
     a.output = output.matrix();
@@ -106,7 +107,9 @@ class Problem {
   Likelihood which;
   Size size;
   std::int64_t rows;
-  Guarded<float> x, output, own, log_px, grad_own, scratch;
+  Guarded<float> x;
+  Guarded<T> output;
+  Guarded<float> own, log_px, grad_own, scratch;
   Guarded<std::int32_t> clamped;
 
  private:
@@ -118,6 +121,8 @@ class Problem {
     }
   }
 };
+
+using Problem = ProblemOf<float>;
 
 // Where the tolerances come from, in units of kEps, one rounding being 1/2:
 //   an element of log p: exp and log1p within 2 and 3 ulp, up to 5 roundings beside them: 6;
@@ -141,7 +146,8 @@ std::vector<double> tolerances(const std::vector<double>& scale, double k, doubl
   return out;
 }
 
-void compare(Parity& parity, const std::string& what, Problem& p,
+template <class T>
+void compare(Parity& parity, const std::string& what, ProblemOf<T>& p,
              const reference::LikelihoodOutcome<double>& want) {
   const std::int64_t n = p.size.dimensions;
   const double own = tolerance_of_own(p.which, n);
@@ -157,11 +163,12 @@ void compare(Parity& parity, const std::string& what, Problem& p,
   p.check_guards(parity, what);
 }
 
+template <class T = float>
 void expect_parity(const Likelihood& which, Size size, Layout layout, int threads) {
   const std::string what =
       fmt::format("{} B {} S {} X {}", label(which), size.data, size.samples, size.dimensions);
-  Problem p(which, size, layout, static_cast<std::uint64_t>(size.dimensions));
-  const LikelihoodArgs args = p.args();
+  ProblemOf<T> p(which, size, layout, static_cast<std::uint64_t>(size.dimensions));
+  const LikelihoodArgsOf<T> args = p.args();
   const auto want = reference::likelihood(which, p.input(static_cast<double>(args.grad_scale)));
   likelihood(test::exec(threads), which, args);
   Parity parity;
@@ -290,6 +297,35 @@ TEST(Likelihood, MatchesTheReferenceForEveryHeight) {
 TEST(Likelihood, MatchesTheReferenceForLongRows) {
   for (const Likelihood& which : all_likelihoods()) expect_parity(which, {2, 1, 70001}, {}, 2);
 }
+
+#if defined(FELBO_TEST_CUDA)
+
+TEST(Likelihood, BFloat16MatchesTheReference) {
+  for (const Likelihood& which : all_likelihoods()) {
+    for (const std::int64_t cols :
+         {1, 7, 8, 9, 31, 32, 33, 127, 128, 129, 255, 256, 257, 783, 784, 785, 1024, 1032, 2049}) {
+      expect_parity<BFloat16>(which, {3, 1, cols}, {}, 1);
+      expect_parity<BFloat16>(which, {2, 3, cols}, {cols % 5, cols % 8}, 1);
+    }
+    for (const std::int64_t data : {1, 31, 33, 257}) expect_parity<BFloat16>(which, {data, 2, 20}, {4, 0}, 1);
+    expect_parity<BFloat16>(which, {2, 1, 32776}, {}, 1);
+    expect_parity<BFloat16>(which, {1, 2, 70001}, {}, 1);
+  }
+}
+
+// Without gradients the output stays, and log p is the same.
+TEST(Likelihood, BFloat16WithoutGradientStays) {
+  for (const Likelihood& which : all_likelihoods()) {
+    ProblemOf<BFloat16> with(which, {5, 2, 67}), without(which, {5, 2, 67}), before(which, {5, 2, 67});
+    likelihood(test::exec(1), which, with.args(true));
+    likelihood(test::exec(1), which, without.args(false));
+    EXPECT_TRUE(test::same_bits(without.log_px.matrix(), with.log_px.matrix())) << label(which);
+    for (std::int64_t i = 0; i < without.output.vector().size; ++i)
+      ASSERT_EQ(without.output.vector()(i).bits, before.output.vector()(i).bits) << label(which) << " " << i;
+  }
+}
+
+#endif
 
 // The gradient over the output is the CPU's, bit for bit: every operation on an element is the same there.
 TEST(Likelihood, GradientsAreThoseOfTheCpu) {

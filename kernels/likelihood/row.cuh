@@ -8,12 +8,14 @@
 
 namespace felbo {
 
-/// Where one row lies, and whether its quads can be moved at once.
-template <class Data, int kOutputs>
+/// Where one row lies, and whether its runs can be moved at once. A run is what 16 bytes hold of the
+/// decoder's output, stored as T.
+template <class Data, int kOutputs, class T>
 struct RowPointers {
+  static constexpr int kRun = kRunOf<T>;
   XRow<Data> x;
-  const float* output;  // blocks of n columns, one an output
-  float* grad;          // laid out likewise: where its gradient goes, over it or apart from it
+  const T* output;  // blocks of n columns, one an output
+  T* grad;          // laid out likewise: where its gradient goes, over it or apart from it
   std::int64_t n;
   bool x_aligned;
   bool output_aligned[kOutputs], grad_aligned[kOutputs];
@@ -27,49 +29,52 @@ struct RowPointers {
 };
 
 /// Without kGradient `grad` is not looked at.
-template <bool kGradient, int kOutputs, class Data>
-__device__ RowPointers<Data, kOutputs> row_pointers(const XRow<Data>& x, const float* output, float* grad,
-                                                    std::int64_t n) {
-  RowPointers<Data, kOutputs> row{x, output, grad, n, aligned(x.data), {}, {}};
+template <bool kGradient, int kOutputs, class Data, class T>
+__device__ RowPointers<Data, kOutputs, T> row_pointers(const XRow<Data>& x, const T* output, T* grad,
+                                                       std::int64_t n) {
+  constexpr int kRun = kRunOf<T>;
+  RowPointers<Data, kOutputs, T> row{x, output, grad, n, aligned<kRun>(x.data), {}, {}};
 #pragma unroll
   for (int k = 0; k < kOutputs; ++k) {
-    row.output_aligned[k] = aligned(output + k * n);
-    row.grad_aligned[k] = !kGradient || aligned(grad + k * n);
+    row.output_aligned[k] = aligned<kRun>(output + k * n);
+    row.grad_aligned[k] = !kGradient || aligned<kRun>(grad + k * n);
   }
   return row;
 }
 
-/// Four dimensions of a row, in registers.
-template <int kOutputs>
-struct RowQuad {
-  float x[kQuad];
-  float output[kOutputs][kQuad];
+/// A run of dimensions of a row, in registers.
+template <int kOutputs, int kRun>
+struct RowRun {
+  float x[kRun];
+  float output[kOutputs][kRun];
 };
 
-/// kWhole promises that the quad is whole and the row aligned.
-template <bool kWhole, class Data, int kOutputs>
-__device__ RowQuad<kOutputs> load_row_quad(const RowPointers<Data, kOutputs>& row, std::int64_t quad) {
-  const std::int64_t col = kQuad * quad, left = kWhole ? kQuad : row.n - col;
-  RowQuad<kOutputs> values;
-  load_quad(row.x.data + col, left, kWhole || row.x_aligned, values.x);
+/// kWhole promises that the run is whole and the row aligned.
+template <bool kWhole, class Data, int kOutputs, class T>
+__device__ RowRun<kOutputs, kRunOf<T>> load_row_run(const RowPointers<Data, kOutputs, T>& row,
+                                                    std::int64_t run) {
+  constexpr int kRun = kRunOf<T>;
+  const std::int64_t col = kRun * run, left = kWhole ? kRun : row.n - col;
+  RowRun<kOutputs, kRun> values;
+  load_run(row.x.data + col, left, kWhole || row.x_aligned, values.x);
 #pragma unroll
   for (int k = 0; k < kOutputs; ++k) {
-    load_quad(row.output + k * row.n + col, left, kWhole || row.output_aligned[k], values.output[k]);
+    load_run(row.output + k * row.n + col, left, kWhole || row.output_aligned[k], values.output[k]);
   }
   return values;
 }
 
-/// Adds a quad to the totals and writes its gradient. Its sum goes on in double, so a row of any length is as
+/// Adds a run to the totals and writes its gradient. Its sum goes on in double, so a row of any length is as
 /// exact as a short one.
-template <bool kGradient, bool kWhole, class Family, class Data>
-__device__ void add_row_quad(const Family& family, const RowPointers<Data, Family::kOutputs>& row,
-                             std::int64_t quad, RowQuad<Family::kOutputs> values, float grad_scale,
-                             RowTotals& totals) {
-  constexpr int kOutputs = Family::kOutputs;
-  const std::int64_t col = kQuad * quad, left = kWhole ? kQuad : row.n - col;
+template <bool kGradient, bool kWhole, class Family, class Data, class T>
+__device__ void add_row_run(const Family& family, const RowPointers<Data, Family::kOutputs, T>& row,
+                            std::int64_t run, RowRun<Family::kOutputs, kRunOf<T>> values, float grad_scale,
+                            RowTotals& totals) {
+  constexpr int kOutputs = Family::kOutputs, kRun = kRunOf<T>;
+  const std::int64_t col = kRun * run, left = kWhole ? kRun : row.n - col;
   float log_p = 0.0f, excess = 0.0f, own = 0.0f;
 #pragma unroll
-  for (int i = 0; i < kQuad; ++i) {
+  for (int i = 0; i < kRun; ++i) {
     if (i >= left) continue;
     float in[kOutputs];
 #pragma unroll
@@ -88,29 +93,36 @@ __device__ void add_row_quad(const Family& family, const RowPointers<Data, Famil
   if constexpr (kGradient) {
 #pragma unroll
     for (int k = 0; k < kOutputs; ++k) {
-      store_quad(row.grad + k * row.n + col, left, kWhole || row.grad_aligned[k], values.output[k]);
+      store_run(row.grad + k * row.n + col, left, kWhole || row.grad_aligned[k], values.output[k]);
     }
   }
 }
 
-/// Quads `first`, first + kThreads, ... below `end` of a row: all that one thread adds to it, in this order
+/// Runs `first`, first + kThreads, ... below `end` of a row: all that one thread adds to it, in this order
 /// whether or not they can be moved at once.
-template <bool kGradient, int kThreads, class Family, class Data>
-__device__ RowTotals pass_over_quads(const Family& family, const RowPointers<Data, Family::kOutputs>& row,
-                                     std::int64_t first, std::int64_t end, float grad_scale) {
+template <bool kGradient, int kThreads, class Family, class Data, class T>
+__device__ RowTotals pass_over_runs(const Family& family, const RowPointers<Data, Family::kOutputs, T>& row,
+                                    std::int64_t first, std::int64_t end, float grad_scale) {
   RowTotals totals;
-  std::int64_t quad = first;
+  std::int64_t run = first;
   if (row.all_aligned()) {
-    // Two quads at a time, so that the loads of the second are under way when the first is worked on.
-    const std::int64_t whole = row.n / kQuad < end ? row.n / kQuad : end;
-    for (; quad + kThreads < whole; quad += 2 * kThreads) {
-      const auto a = load_row_quad<true>(row, quad), b = load_row_quad<true>(row, quad + kThreads);
-      add_row_quad<kGradient, true>(family, row, quad, a, grad_scale, totals);
-      add_row_quad<kGradient, true>(family, row, quad + kThreads, b, grad_scale, totals);
+    const std::int64_t whole = row.n / row.kRun < end ? row.n / row.kRun : end;
+    if constexpr (Family::kOutputs * kRunOf<T> <= 8) {
+      // Two runs at a time, so that the loads of the second are under way when the first is worked on. More
+      // outputs than these are enough loads by themselves, and two runs of them too many registers.
+      for (; run + kThreads < whole; run += 2 * kThreads) {
+        const auto a = load_row_run<true>(row, run), b = load_row_run<true>(row, run + kThreads);
+        add_row_run<kGradient, true>(family, row, run, a, grad_scale, totals);
+        add_row_run<kGradient, true>(family, row, run + kThreads, b, grad_scale, totals);
+      }
+    } else {
+      for (; run < whole; run += kThreads) {
+        add_row_run<kGradient, true>(family, row, run, load_row_run<true>(row, run), grad_scale, totals);
+      }
     }
   }
-  for (; quad < end; quad += kThreads) {
-    add_row_quad<kGradient, false>(family, row, quad, load_row_quad<false>(row, quad), grad_scale, totals);
+  for (; run < end; run += kThreads) {
+    add_row_run<kGradient, false>(family, row, run, load_row_run<false>(row, run), grad_scale, totals);
   }
   return totals;
 }
