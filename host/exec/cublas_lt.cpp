@@ -45,15 +45,12 @@ void set(const Preference& preference, cublasLtMatmulPreferenceAttributes_t attr
   FELBO_CUBLAS_CHECK(cublasLtMatmulPreferenceSetAttribute(preference.get(), attribute, &value, sizeof value));
 }
 
-cublasComputeType_t compute_type(Precision precision) {
-  switch (precision) {
-    case Precision::kFp32:
-      return CUBLAS_COMPUTE_32F;
-    case Precision::kTf32:
-      return CUBLAS_COMPUTE_32F_FAST_TF32;
-  }
-  return CUBLAS_COMPUTE_32F;
+/// Sums are in float. Operands in bfloat16 are what they are; only floats may lose bits.
+cublasComputeType_t compute_type(Precision precision, const Product& product) {
+  const bool tf32 = precision == Precision::kTf32 && product.operands == CUDA_R_32F;
+  return tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
 }
+const char* name_of(cudaDataType_t type) { return type == CUDA_R_16BF ? "bfloat16" : "float"; }
 
 /// The power of two that the address is a multiple of, up to 256, from which on it no longer matters.
 std::uint32_t alignment_of(const void* p) {
@@ -66,23 +63,28 @@ void set_pointers(const MatmulDesc& desc, const Product& product) {
   if (product.aux != nullptr) set(desc, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, product.aux);
 }
 
-MatmulDesc make_desc(Precision precision, const Product& product) {
+MatmulDesc make_desc(cublasComputeType_t compute, const Product& product) {
   cublasLtMatmulDesc_t raw = nullptr;
-  FELBO_CUBLAS_CHECK(cublasLtMatmulDescCreate(&raw, compute_type(precision), CUDA_R_32F));
+  FELBO_CUBLAS_CHECK(cublasLtMatmulDescCreate(&raw, compute, CUDA_R_32F));
   MatmulDesc desc(raw);
   set(desc, CUBLASLT_MATMUL_DESC_TRANSA, product.op_a);
   set(desc, CUBLASLT_MATMUL_DESC_TRANSB, product.op_b);
   set(desc, CUBLASLT_MATMUL_DESC_EPILOGUE, product.epilogue);
+  // What gelu keeps has the type of D unless asked otherwise.
   if (product.aux != nullptr) set(desc, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, product.aux_ld);
+  if (product.bias != nullptr) {
+    set(desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, static_cast<std::int32_t>(product.result));
+  }
   set_pointers(desc, product);
   return desc;
 }
 
 /// A matrix whose op is (rows, cols).
-MatrixLayout make_layout(cublasOperation_t op, std::int64_t rows, std::int64_t cols, std::int64_t ld) {
+MatrixLayout make_layout(cudaDataType_t type, cublasOperation_t op, std::int64_t rows, std::int64_t cols,
+                         std::int64_t ld) {
   if (op != CUBLAS_OP_N) std::swap(rows, cols);
   cublasLtMatrixLayout_t raw = nullptr;
-  FELBO_CUBLAS_CHECK(cublasLtMatrixLayoutCreate(&raw, CUDA_R_32F, static_cast<std::uint64_t>(rows),
+  FELBO_CUBLAS_CHECK(cublasLtMatrixLayoutCreate(&raw, type, static_cast<std::uint64_t>(rows),
                                                 static_cast<std::uint64_t>(cols), ld));
   return MatrixLayout(raw);
 }
@@ -121,7 +123,9 @@ CublasLt::~CublasLt() {
 }
 
 CublasLt::Key CublasLt::key_of(const CudaExec& exec, const Product& p) {
-  return {exec.precision(),
+  return {compute_type(exec.precision(), p),
+          p.operands,
+          p.result,
           p.epilogue,
           p.op_a,
           p.op_b,
@@ -141,10 +145,10 @@ CublasLt::Key CublasLt::key_of(const CudaExec& exec, const Product& p) {
 
 std::unique_ptr<CublasLt::Plan> CublasLt::make_plan(const CudaExec& exec, const Product& p,
                                                     const Key& key) const {
-  auto plan = std::make_unique<Plan>(Plan{make_desc(key.precision, p),
-                                          make_layout(p.op_a, p.m, p.k, p.lda),
-                                          make_layout(p.op_b, p.k, p.n, p.ldb),
-                                          make_layout(CUBLAS_OP_N, p.m, p.n, p.ldd),
+  auto plan = std::make_unique<Plan>(Plan{make_desc(key.compute, p),
+                                          make_layout(p.operands, p.op_a, p.m, p.k, p.lda),
+                                          make_layout(p.operands, p.op_b, p.k, p.n, p.ldb),
+                                          make_layout(p.result, CUBLAS_OP_N, p.m, p.n, p.ldd),
                                           {},
                                           false});
   const Preference preference = make_preference(exec.workspace().size());
@@ -171,10 +175,10 @@ bool CublasLt::enqueue(const CudaExec& exec, const Product& p) {
   if (found == plans_.end()) found = plans_.emplace(key, make_plan(exec, p, key)).first;
   Plan& plan = *found->second;
   if (!plan.found && plain) {
-    throw std::runtime_error(
-        fmt::format("cuBLASLt has no algorithm for a {} product of {} x {} x {} with a "
-                    "workspace of {} bytes",
-                    name_of(exec.precision()), p.m, p.n, p.k, exec.workspace().size()));
+    throw std::runtime_error(fmt::format(
+        "cuBLASLt has no algorithm for a product of {} x {} x {} from {} to {} with a workspace of {} "
+        "bytes",
+        p.m, p.n, p.k, name_of(p.operands), name_of(p.result), exec.workspace().size()));
   }
   if (!plan.found) return false;
   set_pointers(plan.desc, p);

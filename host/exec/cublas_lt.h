@@ -18,18 +18,20 @@ namespace felbo {
 /// c) matrix is a column-major (c, r) one with its stride as the leading dimension.
 struct Product {
   std::int64_t m, n, k;  // op(A) (m, k), op(B) (k, n), D (m, n)
-  const float* a;
+  const void* a;
   std::int64_t lda;
   cublasOperation_t op_a;
-  const float* b;
+  const void* b;
   std::int64_t ldb;
   cublasOperation_t op_b;
-  float* d;
+  void* d;
   std::int64_t ldd;
+  cudaDataType_t operands = CUDA_R_32F;  // A and B: floats or bfloat16
+  cudaDataType_t result = CUDA_R_32F;    // D, bias and what gelu keeps: floats, or bfloat16 if A and B are
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
-  const float* bias = nullptr;  // (m); the epilogue reads it, or writes the bias gradient there
-  const void* aux = nullptr;    // what an _AUX epilogue writes and DRELU and DGELU read
-  std::int64_t aux_ld = 0;      // in elements: bits for relu, floats for gelu
+  const void* bias = nullptr;  // (m); the epilogue reads it, or writes the bias gradient there
+  const void* aux = nullptr;   // what an _AUX epilogue writes and DRELU and DGELU read
+  std::int64_t aux_ld = 0;     // in elements: bits for relu, elements of D for gelu
 };
 
 /// Why cuBLASLt's shared library cannot be used on this machine; empty where it can.
@@ -59,7 +61,8 @@ class CublasLt {
   struct Plan;
   /// All that an algorithm is chosen by. Alignments are in bytes.
   struct Key {
-    Precision precision;
+    cublasComputeType_t compute;
+    cudaDataType_t operands, result;
     cublasLtEpilogue_t epilogue;
     cublasOperation_t op_a, op_b;
     std::int64_t m, n, k, lda, ldb, ldd, aux_ld;

@@ -8,7 +8,7 @@
 
 namespace felbo {
 
-/// Floats from one row of gelu's aux to the next, and bits from one row of relu's: the multiples that
+/// Elements from one row of gelu's aux to the next, and bits from one row of relu's: the multiples that
 /// cuBLASLt asks for, so that its epilogues and these kernels read each other's.
 __host__ __device__ inline std::int64_t pre_stride(std::int64_t cols) { return (cols + 7) / 8 * 8; }
 __host__ __device__ inline std::int64_t mask_stride(std::int64_t cols) { return (cols + 127) / 128 * 128; }
@@ -32,13 +32,13 @@ __device__ inline Octet octet_of_thread(std::int64_t cols) {
 }
 
 /// `row` is a whole row of any matrix of that shape.
-__device__ inline void load_octet(const float* row, const Octet& at, float (&out)[2][kQuad]) {
-  load_quad(row + at.col, at.left, aligned(row), out[0]);
-  load_quad(row + at.col + kQuad, at.left - kQuad, aligned(row), out[1]);
+template <class T>
+__device__ void load_octet(const T* row, const Octet& at, float (&out)[kOctet]) {
+  load_run(row + at.col, at.left, aligned<kOctet>(row), out);
 }
-__device__ inline void store_octet(float* row, const Octet& at, const float (&in)[2][kQuad]) {
-  store_quad(row + at.col, at.left, aligned(row), in[0]);
-  store_quad(row + at.col + kQuad, at.left - kQuad, aligned(row), in[1]);
+template <class T>
+__device__ void store_octet(T* row, const Octet& at, const float (&in)[kOctet]) {
+  store_run(row + at.col, at.left, aligned<kOctet>(row), in);
 }
 
 /// Where relu's bits of an octet lie: element i at bit i. The order is cuBLASLt's.
@@ -46,65 +46,62 @@ template <class Byte>
 __device__ inline Byte& mask_of_octet(View<Byte, 1> aux, const Octet& at, std::int64_t cols) {
   return aux.data[(at.row * mask_stride(cols) + at.col) / 8];
 }
-/// One row of gelu's values before the activation.
-__device__ inline float* pre_row(View<std::byte, 1> aux, std::int64_t row, std::int64_t cols) {
-  return reinterpret_cast<float*>(aux.data) + row * pre_stride(cols);
+/// One row of gelu's values before the activation, stored as T.
+template <class T>
+__device__ T* pre_row(View<std::byte, 1> aux, std::int64_t row, std::int64_t cols) {
+  return reinterpret_cast<T*>(aux.data) + row * pre_stride(cols);
 }
-__device__ inline const float* pre_row(View<const std::byte, 1> aux, std::int64_t row, std::int64_t cols) {
-  return reinterpret_cast<const float*>(aux.data) + row * pre_stride(cols);
+template <class T>
+__device__ const T* pre_row(View<const std::byte, 1> aux, std::int64_t row, std::int64_t cols) {
+  return reinterpret_cast<const T*>(aux.data) + row * pre_stride(cols);
 }
 
 /// y = act(y + bias) in place, and aux where it is not empty. An empty bias has been added before.
-template <Activation A>
+template <Activation A, class T>
 __global__ void __launch_bounds__(kOctetBlock)
-    dense_activate(View<float, 2> y, View<const float, 1> bias, View<std::byte, 1> aux) {
+    dense_activate(View<T, 2> y, View<const T, 1> bias, View<std::byte, 1> aux) {
   const Octet at = octet_of_thread(y.cols);
   if (at.row >= y.rows) return;
-  float values[2][kQuad];
+  float values[kOctet];
   load_octet(y.row(at.row), at, values);
   if (!bias.empty()) {
-    float added[2][kQuad];
+    float added[kOctet];
     load_octet(bias.data, at, added);
 #pragma unroll
-    for (int i = 0; i < kOctet; ++i) values[i / kQuad][i % kQuad] += added[i / kQuad][i % kQuad];
+    for (int i = 0; i < kOctet; ++i) values[i] += added[i];
   }
   if constexpr (A == Activation::kRelu) {
     unsigned bits = 0;
 #pragma unroll
-    for (int i = 0; i < kOctet; ++i) bits |= (values[i / kQuad][i % kQuad] < 0.0f ? 0u : 1u) << i;
+    for (int i = 0; i < kOctet; ++i) bits |= (values[i] < 0.0f ? 0u : 1u) << i;
     if (!aux.empty()) mask_of_octet(aux, at, y.cols) = static_cast<std::byte>(bits);
   }
   if constexpr (A == Activation::kGelu) {
-    if (!aux.empty()) store_octet(pre_row(aux, at.row, y.cols), at, values);
+    if (!aux.empty()) store_octet(pre_row<T>(aux, at.row, y.cols), at, values);
   }
 #pragma unroll
-  for (int i = 0; i < kOctet; ++i) {
-    values[i / kQuad][i % kQuad] = activation::apply<A>(values[i / kQuad][i % kQuad]);
-  }
+  for (int i = 0; i < kOctet; ++i) values[i] = activation::apply<A>(values[i]);
   store_octet(y.row(at.row), at, values);
 }
 
 /// grad_x *= act'(x) in place. relu reads its bits, gelu the values before it, the others x.
-template <Activation Below>
+template <Activation Below, class T>
 __global__ void __launch_bounds__(kOctetBlock)
-    dense_derive(View<const float, 2> x, View<const std::byte, 1> x_aux, View<float, 2> grad_x) {
+    dense_derive(View<const T, 2> x, View<const std::byte, 1> x_aux, View<T, 2> grad_x) {
   const Octet at = octet_of_thread(grad_x.cols);
   if (at.row >= grad_x.rows) return;
-  float grad[2][kQuad], from[2][kQuad];
+  float grad[kOctet], from[kOctet];
   load_octet(grad_x.row(at.row), at, grad);
   if constexpr (Below == Activation::kRelu) {
     const unsigned bits = static_cast<unsigned>(mask_of_octet(x_aux, at, grad_x.cols));
 #pragma unroll
     for (int i = 0; i < kOctet; ++i) {
-      if ((bits >> i & 1u) == 0) grad[i / kQuad][i % kQuad] = 0.0f;
+      if ((bits >> i & 1u) == 0) grad[i] = 0.0f;
     }
   } else {
-    load_octet(Below == Activation::kGelu ? pre_row(x_aux, at.row, grad_x.cols) : x.row(at.row), at, from);
+    load_octet(Below == Activation::kGelu ? pre_row<T>(x_aux, at.row, grad_x.cols) : x.row(at.row), at, from);
 #pragma unroll
-    for (int i = 0; i < kOctet; ++i) {
-      const float value = from[i / kQuad][i % kQuad];
-      grad[i / kQuad][i % kQuad] *= activation::derivative<Below>(value, value);
-    }
+    for (int i = 0; i < kOctet; ++i) grad[i] *= activation::derivative<Below>(from[i], from[i]);
   }
   store_octet(grad_x.row(at.row), at, grad);
 }
@@ -114,14 +111,15 @@ inline constexpr int kSumLanes = 32;  // threads a column
 
 /// grad_bias = the sum of each column of grad_y: thread l of a column adds rows l, l + 32, ... in double,
 /// then the 32 sums are added in order. A block for kSumCols columns.
+template <class T>
 __global__ void __launch_bounds__(kSumCols* kSumLanes)
-    dense_sum_columns(View<const float, 2> grad_y, View<float, 1> grad_bias) {
+    dense_sum_columns(View<const T, 2> grad_y, View<float, 1> grad_bias) {
   __shared__ double part[kSumLanes][kSumCols];
   const int lane = static_cast<int>(threadIdx.x) / kSumCols, place = static_cast<int>(threadIdx.x) % kSumCols;
   const std::int64_t col = std::int64_t{blockIdx.x} * kSumCols + place;
   double sum = 0.0;
   if (col < grad_y.cols) {
-    for (std::int64_t b = lane; b < grad_y.rows; b += kSumLanes) sum += static_cast<double>(grad_y(b, col));
+    for (std::int64_t b = lane; b < grad_y.rows; b += kSumLanes) sum += static_cast<float>(grad_y(b, col));
   }
   part[lane][place] = sum;
   __syncthreads();

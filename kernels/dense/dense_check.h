@@ -6,8 +6,9 @@
 
 namespace felbo {
 
-inline void check_layer(const char* name, View<const float, 2> x, View<const float, 2> weight,
-                        View<const float, 2> y, std::int64_t bias) {
+template <class T, class Y>
+void check_layer(const char* name, View<const T, 2> x, View<const T, 2> weight, View<Y, 2> y,
+                 std::int64_t bias) {
   FELBO_CHECK(x.cols == weight.rows && y.cols == weight.cols && x.rows == y.rows && bias == weight.cols,
               "{}: x is {} x {}, weight {} x {}, y or its gradient {} x {}, bias {}", name, x.rows, x.cols,
               weight.rows, weight.cols, y.rows, y.cols, bias);
@@ -21,14 +22,15 @@ inline void check_aux(const char* name, View<const std::byte, 1> aux, std::int64
               "{} is not aligned to {} bytes", name, kDenseAuxAlignment);
 }
 
-template <class Exec>
-void check(const Exec& exec, const DenseArgs& a) {
+template <class Exec, class T, class Y>
+void check(const Exec& exec, const DenseArgsOf<T, Y>& a) {
   check_layer("dense", a.x, a.weight, a.y, a.bias.size);
-  if (!a.aux.empty()) check_aux("dense: aux", a.aux, dense_aux_bytes(exec, a.activation, a.y.rows, a.y.cols));
+  if (!a.aux.empty())
+    check_aux("dense: aux", a.aux, dense_aux_bytes(exec, a.activation, a.y.rows, a.y.cols, sizeof(Y)));
 }
 
-template <class Exec>
-void check(const Exec& exec, const DenseGradArgs& a) {
+template <class Exec, class T>
+void check(const Exec& exec, const DenseGradArgsOf<T>& a) {
   check_layer("dense_backward", a.x, a.weight, a.grad_y, a.grad_bias.size);
   FELBO_CHECK(a.grad_weight.rows == a.weight.rows && a.grad_weight.cols == a.weight.cols,
               "dense_backward: grad_weight is {} x {}, weight {} x {}", a.grad_weight.rows,
@@ -37,7 +39,7 @@ void check(const Exec& exec, const DenseGradArgs& a) {
   FELBO_CHECK(a.grad_x.rows == a.x.rows && a.grad_x.cols == a.x.cols,
               "dense_backward: grad_x is {} x {}, x {} x {}", a.grad_x.rows, a.grad_x.cols, a.x.rows,
               a.x.cols);
-  check_aux("dense_backward: x_aux", a.x_aux, dense_aux_bytes(exec, a.below, a.x.rows, a.x.cols));
+  check_aux("dense_backward: x_aux", a.x_aux, dense_aux_bytes(exec, a.below, a.x.rows, a.x.cols, sizeof(T)));
 }
 
 }  // namespace felbo

@@ -128,8 +128,9 @@ void grad_bias_tile(const DenseGradArgs& a, std::int64_t tile) {
 
 }  // namespace
 
-std::int64_t dense_aux_bytes(const CpuExec&, Activation activation, std::int64_t rows, std::int64_t cols) {
-  return needs_pre_activation(activation) ? rows * cols * static_cast<std::int64_t>(sizeof(float)) : 0;
+std::int64_t dense_aux_bytes(const CpuExec&, Activation activation, std::int64_t rows, std::int64_t cols,
+                             std::int64_t element) {
+  return needs_pre_activation(activation) ? rows * cols * element : 0;
 }
 
 void dense(const CpuExec& exec, const DenseArgs& a) {

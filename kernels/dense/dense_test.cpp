@@ -4,7 +4,7 @@
 
 #include <cstring>
 #include <map>
-#include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/dense/dense_reference.h"
@@ -64,6 +64,10 @@ const Path kPaths[] = {{"fp32"},
                        {"tf32", true, true, 0x1p-9, 0x1p-11},
                        {"tf32 without epilogues", true, false, 0x1p-9}};
 
+// What is stored in bfloat16 is given as it is: only results are rounded.
+const Path kBFloat16Paths[] = {{"bfloat16", false, true, 0.0, 0x1p-11},
+                               {"bfloat16 without epilogues", false, false}};
+
 test::Exec on(const Path& path) {
   static std::map<std::pair<bool, bool>, CudaExec> execs;
   const std::pair key{path.tf32, path.fused};
@@ -83,6 +87,8 @@ CpuExec on(const Path&) { return CpuExec(2); }
 
 #endif
 
+/// T: how its operands are stored; Y: its bias and result.
+template <class T = float, class Y = T>
 struct Layer {
   explicit Layer(const Case& c)
       : x(c.batch, c.in, c.extra_stride, c.offset),
@@ -94,23 +100,26 @@ struct Layer {
     test::fill_normal(bias.matrix(), 3);
     test::fill_normal(grad_y.matrix(), 4);
   }
-  Guarded<float> x, weight, bias, grad_y;
+  Guarded<T> x, weight;
+  Guarded<Y> bias;
+  Guarded<T> grad_y;
 };
 
 /// The aux of a layer's y between guard bands; its view is empty where nothing is kept.
 struct Aux {
-  Aux(const Path& path, Activation act, int rows, int cols)
-      : bytes(dense_aux_bytes(on(path), act, rows, cols)), memory(1, bytes) {}
+  Aux(const Path& path, Activation act, int rows, int cols, std::int64_t element = sizeof(float))
+      : bytes(dense_aux_bytes(on(path), act, rows, cols, element)), memory(1, bytes) {}
   View<std::byte, 1> view() { return bytes > 0 ? memory.vector() : View<std::byte, 1>(); }
   std::int64_t bytes;
   Guarded<std::byte> memory;
 };
 
+template <class T = float, class Y = T>
 Parity check_forward(const Path& path, const Case& c, Activation act, bool with_aux) {
-  Layer layer(c);
-  Guarded<float> y(c.batch, c.out, c.extra_stride, c.offset);
-  Aux aux(path, act, c.batch, c.out);
-  DenseArgs args{layer.x.matrix(), layer.weight.matrix(), layer.bias.vector(), act, y.matrix(), {}};
+  Layer<T, Y> layer(c);
+  Guarded<Y> y(c.batch, c.out, c.extra_stride, c.offset);
+  Aux aux(path, act, c.batch, c.out, sizeof(Y));
+  DenseArgsOf<T, Y> args{layer.x.matrix(), layer.weight.matrix(), layer.bias.vector(), act, y.matrix(), {}};
   if (with_aux) args.aux = aux.view();
   dense(on(path), args);
   const auto want = reference::affine<double>(to_double(layer.x.matrix()), to_double(layer.weight.matrix()),
@@ -119,38 +128,45 @@ Parity check_forward(const Path& path, const Case& c, Activation act, bool with_
   std::vector<double> value, tolerance;
   for (std::size_t i = 0; i < want.value.size(); ++i) {
     value.push_back(reference::activation(act, want.value[i]));
-    tolerance.push_back(1.13 * (product_k(c.in) * kEps + path.operand_error) * want.magnitude[i] +
+    // Where cuBLASLt has no epilogue, or none for the shape, the product is stored before the rest is done.
+    const double bias = static_cast<float>(layer.bias.vector()(static_cast<std::int64_t>(i) % c.out));
+    const double between = test::storage_error<Y>(std::abs(want.value[i]) + std::abs(bias));
+    tolerance.push_back(1.13 * ((product_k(c.in) * kEps + path.operand_error) * want.magnitude[i] + between) +
                         4 * kEps * std::max(1.0, std::abs(value.back())) +
                         gelu_error * std::abs(want.value[i] / 2));
   }
   Parity parity;
   parity.compare("y", y.matrix(), value, tolerance);
-  for (const Guarded<float>* g : {&y, &layer.x, &layer.weight, &layer.bias}) g->check_guards(parity, "dense");
+  for (const Guarded<Y>* g : {&y, &layer.bias}) g->check_guards(parity, "dense");
+  for (const Guarded<T>* g : {&layer.x, &layer.weight}) g->check_guards(parity, "dense");
   aux.memory.check_guards(parity, "dense: aux");
   return parity;
 }
 
 /// The layer below, which makes x and keeps its aux: the unit matrix without bias, so that its value before
-/// the activation is known exactly. It has at most 11 significant bits, which every precision keeps.
+/// the activation is known exactly. It has at most 11 significant bits, or 8 in bfloat16: every precision
+/// keeps them.
+template <class T = float>
 struct Below {
-  Below(const Path& path, Activation act, Case c, View<float, 2> x)
-      : pre(c.batch, c.in, c.extra_stride), aux(path, act, c.batch, c.in) {
+  Below(const Path& path, Activation act, Case c, View<T, 2> x)
+      : pre(c.batch, c.in, c.extra_stride), aux(path, act, c.batch, c.in, sizeof(T)) {
+    constexpr float kUnit = std::is_same_v<T, float> ? 1.0f / 256.0f : 1.0f / 16.0f;
     test::fill_normal(pre.matrix(), 5, 1.5f);
     for (int b = 0; b < c.batch; ++b) {
       for (int i = 0; i < c.in; ++i) {
-        float& value = pre.matrix()(b, i);
-        value = std::round(value * 256.0f) / 256.0f;
-        if (value == 0.0f) value = 1.0f;  // relu has no derivative there
+        T& value = pre.matrix()(b, i);
+        const float rounded = std::round(static_cast<float>(value) / kUnit) * kUnit;
+        value = T(rounded == 0.0f ? 1.0f : rounded);  // relu has no derivative at 0
       }
     }
-    Guarded<float> unit(c.in, c.in), zero(1, c.in);
+    Guarded<T> unit(c.in, c.in), zero(1, c.in);
     for (int i = 0; i < c.in; ++i) {
-      zero.vector()(i) = 0.0f;
-      for (int j = 0; j < c.in; ++j) unit.matrix()(i, j) = i == j ? 1.0f : 0.0f;
+      zero.vector()(i) = T(0.0f);
+      for (int j = 0; j < c.in; ++j) unit.matrix()(i, j) = T(i == j ? 1.0f : 0.0f);
     }
-    dense(on(path), {pre.matrix(), unit.matrix(), zero.vector(), act, x, aux.view()});
+    dense(on(path), DenseArgsOf<T>{pre.matrix(), unit.matrix(), zero.vector(), act, x, aux.view()});
   }
-  Guarded<float> pre;
+  Guarded<T> pre;
   Aux aux;
 };
 
@@ -160,18 +176,19 @@ std::vector<double> scaled(const std::vector<double>& magnitude, double k) {
   return tolerance;
 }
 
+template <class T = float>
 Parity check_backward(const Path& path, const Case& c, Activation act, bool want_x) {
-  Layer layer(c);
-  Below below(path, act, c, layer.x.matrix());
-  Guarded<float> grad_x(c.batch, c.in, c.extra_stride, c.offset), grad_weight(c.in, c.out, c.extra_stride),
-      grad_bias(1, c.out, 0, c.offset);
-  DenseGradArgs args{.x = layer.x.matrix(),
-                     .weight = layer.weight.matrix(),
-                     .grad_y = layer.grad_y.matrix(),
-                     .grad_weight = grad_weight.matrix(),
-                     .grad_bias = grad_bias.vector(),
-                     .below = act,
-                     .x_aux = below.aux.view()};
+  Layer<T> layer(c);
+  Below<T> below(path, act, c, layer.x.matrix());
+  Guarded<T> grad_x(c.batch, c.in, c.extra_stride, c.offset);
+  Guarded<float> grad_weight(c.in, c.out, c.extra_stride), grad_bias(1, c.out, 0, c.offset);
+  DenseGradArgsOf<T> args{.x = layer.x.matrix(),
+                          .weight = layer.weight.matrix(),
+                          .grad_y = layer.grad_y.matrix(),
+                          .grad_weight = grad_weight.matrix(),
+                          .grad_bias = grad_bias.vector(),
+                          .below = act,
+                          .x_aux = below.aux.view()};
   if (want_x) args.grad_x = grad_x.matrix();
   dense_backward(on(path), args);
   const auto want =
@@ -185,21 +202,28 @@ Parity check_backward(const Path& path, const Case& c, Activation act, bool want
     // The derivative comes from the rounded y: its error is a few eps in absolute terms (y (1 - y), 1 - y^2,
     // 1 - e^-y), which multiplies the product. Through gelu's derivative an error of tanh grows by
     // 1/2 + |x (1 - t^2)' u'| / 2, which is below 8 for every x.
-    const double slope_error = 8 * (kEps + (act == Activation::kGelu ? path.gelu_error : 0.0));
+    // In bfloat16 the y that it comes from is off by 2^-9 below 1, and by as little after e^-y beyond: 2^-8.
+    const bool from_y =
+        act == Activation::kTanh || act == Activation::kSigmoid || act == Activation::kSoftplus;
+    const double slope_error = 8 * (kEps + (act == Activation::kGelu ? path.gelu_error : 0.0)) +
+                               (from_y && !std::is_same_v<T, float> ? 0x1p-8 : 0.0);
+    // relu's 0 or 1 changes nothing that was stored before.
+    const bool stored = act != Activation::kIdentity && act != Activation::kRelu;
     std::vector<double> value, tolerance;
     for (std::size_t i = 0; i < want.x.size(); ++i) {
       const auto at = static_cast<std::int64_t>(i);
-      const double slope =
-          reference::activation_derivative<double>(act, below.pre.matrix()(at / c.in, at % c.in));
+      const double slope = reference::activation_derivative<double>(
+          act, static_cast<float>(below.pre.matrix()(at / c.in, at % c.in)));
       value.push_back(want.x[i] * slope);
-      tolerance.push_back((product_k(c.out) * kEps + path.operand_error) * want.x_magnitude[i] *
+      const double between = stored ? test::storage_error<T>(std::abs(want.x[i])) : 0.0;
+      tolerance.push_back(((product_k(c.out) * kEps + path.operand_error) * want.x_magnitude[i] + between) *
                               (std::abs(slope) + slope_error) +
                           slope_error * std::abs(want.x[i]));
     }
     parity.compare("grad_x", grad_x.matrix(), value, tolerance);
   }
-  for (const Guarded<float>* g : {&grad_x, &grad_weight, &grad_bias, &layer.grad_y, &layer.x})
-    g->check_guards(parity, "dense_backward");
+  for (const Guarded<float>* g : {&grad_weight, &grad_bias}) g->check_guards(parity, "dense_backward");
+  for (const Guarded<T>* g : {&grad_x, &layer.grad_y, &layer.x}) g->check_guards(parity, "dense_backward");
   below.aux.memory.check_guards(parity, "dense_backward: aux");
   return parity;
 }
@@ -232,35 +256,59 @@ TEST(Dense, BackwardMatchesTheReference) {
 
 #if defined(FELBO_TEST_CUDA)
 
-// Element (i, j) of what a layer has kept: relu's bit, gelu's value before the activation.
+TEST(Dense, BFloat16MatchesTheReference) {
+  for (const Path& path : kBFloat16Paths) {
+    for (const Case& c : cases()) {
+      for (const Activation act : kAll) {
+        SCOPED_TRACE(testing::Message() << path.name << ": " << c.batch << " x " << c.in << " x " << c.out
+                                        << " " << name_of(act));
+        const bool odd = c.batch % 2 == 1;
+        const Parity stored = check_forward<BFloat16>(path, c, act, odd);
+        const Parity in_float = check_forward<BFloat16, float>(path, c, act, odd);
+        const Parity backward = check_backward<BFloat16>(path, c, act, odd);
+        FELBO_EXPECT_PARITY(stored);
+        FELBO_EXPECT_PARITY(in_float);
+        FELBO_EXPECT_PARITY(backward);
+      }
+    }
+  }
+}
+
+// Element (i, j) of what a layer with y in T has kept: relu's bit, gelu's value before the activation.
+template <class T>
 double kept(Activation act, Aux& aux, const Case& c, int i, int j) {
   const std::int64_t row = i * (aux.bytes / c.batch);
   if (act == Activation::kRelu) return (aux.view()(row + j / 8) >> j % 8 & std::byte{1}) != std::byte{0};
-  float value = 0.0f;
-  std::memcpy(&value, &aux.view()(row + j * 4), sizeof value);
-  return value;
+  T value(0.0f);
+  std::memcpy(static_cast<void*>(&value), &aux.view()(row + j * std::int64_t{sizeof value}), sizeof value);
+  return static_cast<float>(value);
+}
+
+template <class T>
+void expect_same_kept(const Path& fused, const Path& plain, Activation act, const Case& c, double tolerance) {
+  Layer<T> layer(c);
+  Guarded<T> y(c.batch, c.out);
+  Aux by_epilogue(fused, act, c.batch, c.out, sizeof(T)), by_kernel(plain, act, c.batch, c.out, sizeof(T));
+  DenseArgsOf<T> args{layer.x.matrix(), layer.weight.matrix(), layer.bias.vector(), act, y.matrix(), {}};
+  args.aux = by_epilogue.view();
+  dense(on(fused), args);
+  args.aux = by_kernel.view();
+  dense(on(plain), args);
+  for (int i = 0; i < c.batch; ++i) {
+    for (int j = 0; j < c.out; ++j)
+      ASSERT_NEAR(kept<T>(act, by_epilogue, c, i, j), kept<T>(act, by_kernel, c, i, j), tolerance)
+          << name_of(act) << " " << i << " " << j;
+  }
 }
 
 // A backward pass may be fused where its forward pass was not, and the other way round: cuBLASLt refuses them
 // for different reasons. So both must keep the same in the same place.
 TEST(Dense, EpiloguesAndKernelsKeepTheSame) {
   for (const Case& c : {Case{3, 20, 1}, Case{5, 33, 31, 1, 1}, Case{17, 31, 129}, Case{128, 20, 256}}) {
-    for (const auto& [act, fused, plain] : {std::tuple(Activation::kRelu, &kPaths[0], &kPaths[1]),
-                                            std::tuple(Activation::kGelu, &kPaths[2], &kPaths[3])}) {
-      Layer layer(c);
-      Guarded<float> y(c.batch, c.out);
-      Aux by_epilogue(*fused, act, c.batch, c.out), by_kernel(*plain, act, c.batch, c.out);
-      DenseArgs args{layer.x.matrix(), layer.weight.matrix(), layer.bias.vector(), act, y.matrix(), {}};
-      args.aux = by_epilogue.view();
-      dense(on(*fused), args);
-      args.aux = by_kernel.view();
-      dense(on(*plain), args);
-      for (int i = 0; i < c.batch; ++i) {
-        for (int j = 0; j < c.out; ++j)
-          ASSERT_NEAR(kept(act, by_epilogue, c, i, j), kept(act, by_kernel, c, i, j), 0.01)
-              << name_of(act) << " " << i << " " << j;
-      }
-    }
+    expect_same_kept<float>(kPaths[0], kPaths[1], Activation::kRelu, c, 0.01);
+    expect_same_kept<float>(kPaths[2], kPaths[3], Activation::kGelu, c, 0.01);
+    // Values below 8 that are stored once or twice on their way: 2^-6 each.
+    expect_same_kept<BFloat16>(kBFloat16Paths[0], kBFloat16Paths[1], Activation::kGelu, c, 3 * 0x1p-6);
   }
 }
 
@@ -274,7 +322,7 @@ TEST(Dense, BitsDoNotDependOnThreads) {
                         Case{1000, 64, 16}}) {
     std::vector<std::vector<float>> results;
     for (const int threads : {1, 2, 3, 7}) {
-      Layer layer(c);
+      Layer<> layer(c);
       Guarded<float> y(c.batch, c.out), grad_x(c.batch, c.in), grad_weight(c.in, c.out), grad_bias(1, c.out);
       dense(
           CpuExec(threads),
@@ -300,7 +348,7 @@ TEST(Dense, BitsDoNotDependOnThreads) {
 // A row's result does not depend on which other rows stand in the batch.
 TEST(Dense, BitsDoNotDependOnTheBatch) {
   const Case c{256, 784, 500};
-  Layer layer(c);
+  Layer<> layer(c);
   Guarded<float> whole(c.batch, c.out), part(c.batch, c.out);
   dense(
       CpuExec(2),
@@ -326,7 +374,7 @@ TEST(Dense, BitsAreTheSameEachTime) {
     const Case c{257, 785, 129};
     std::vector<std::vector<float>> results;
     for (int run = 0; run < 3; ++run) {
-      Layer layer(c);
+      Layer<> layer(c);
       Guarded<float> y(c.batch, c.out), grad_weight(c.in, c.out), grad_bias(1, c.out);
       dense(on(path),
             {layer.x.matrix(), layer.weight.matrix(), layer.bias.vector(), Activation::kTanh, y.matrix()});

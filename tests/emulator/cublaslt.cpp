@@ -25,8 +25,10 @@ struct cublasLtMatmulDescOpaque_t {
   void* bias = nullptr;
   void* aux = nullptr;
   std::int64_t aux_ld = 0;
+  std::int32_t bias_type = -1, aux_type = -1;  // that of D unless set
 };
 struct cublasLtMatrixLayoutOpaque_t {
+  cudaDataType_t type;
   std::int64_t rows, cols, ld;
 };
 struct cublasLtMatmulPreferenceOpaque_t {
@@ -114,8 +116,20 @@ bool fits(const Layout& layout, cublasOperation_t op, std::int64_t rows, std::in
   return layout.rows == rows && layout.cols == cols && rows > 0 && cols > 0 && layout.ld >= rows;
 }
 
+/// The lines of cuBLASLt's table of types that have these two: operands and result alike, or a float result
+/// of bfloat16; tf32 is of floats. A bias has the type of the result; so has what gelu keeps.
+bool has_types(const Problem& p, const Layout& c) {
+  const cudaDataType_t operands = p.a.type, result = p.d.type;
+  const bool listed = operands == result || (operands == CUDA_R_16BF && result == CUDA_R_32F);
+  const auto is_of_result = [&](std::int32_t type) { return type == -1 || type == result; };
+  return listed && p.b.type == operands && c.type == result && is_of_result(p.desc.bias_type) &&
+         is_of_result(p.desc.aux_type) &&
+         (p.desc.compute != CUBLAS_COMPUTE_32F_FAST_TF32 || operands == CUDA_R_32F);
+}
+
 cublasStatus_t judge(const Problem& p, const Layout& c) {
   const Desc& desc = p.desc;
+  if (!has_types(p, c)) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (!is_known(desc.epilogue) || !fits(p.a, desc.op_a, p.m(), p.k()) ||
       !fits(p.b, desc.op_b, p.k(), p.n()) || !fits(p.d, CUBLAS_OP_N, p.m(), p.n()) ||
       !fits(c, CUBLAS_OP_N, p.m(), p.n()))
@@ -149,7 +163,8 @@ std::uint64_t fingerprint(const Problem& p) {
   std::uint64_t hash = 0xcbf29ce484222325u;
   for (const std::int64_t part :
        {std::int64_t{p.desc.compute}, std::int64_t{p.desc.op_a}, std::int64_t{p.desc.op_b},
-        std::int64_t{p.desc.epilogue}, p.desc.aux_ld, p.m(), p.n(), p.k(), p.a.ld, p.b.ld, p.d.ld})
+        std::int64_t{p.desc.epilogue}, std::int64_t{p.a.type}, std::int64_t{p.d.type}, p.desc.aux_ld, p.m(),
+        p.n(), p.k(), p.a.ld, p.b.ld, p.d.ld})
     hash = (hash ^ static_cast<std::uint64_t>(part)) * 0x100000001b3u;
   return hash;
 }
@@ -177,8 +192,35 @@ float to_tf32(float x) {
   return x;
 }
 
+float from_bfloat16(std::uint16_t x) {
+  const std::uint32_t bits = std::uint32_t{x} << 16;
+  float value = 0.0f;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+/// To nearest, ties to even.
+std::uint16_t to_bfloat16(float x) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &x, sizeof bits);
+  if (std::isnan(x)) return 0x7fff;
+  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+/// Element `at` of an array of that type.
+float get(const void* array, std::int64_t at, cudaDataType_t type) {
+  return type == CUDA_R_16BF ? from_bfloat16(static_cast<const std::uint16_t*>(array)[at])
+                             : static_cast<const float*>(array)[at];
+}
+void put(void* array, std::int64_t at, cudaDataType_t type, float value) {
+  if (type == CUDA_R_16BF) {
+    static_cast<std::uint16_t*>(array)[at] = to_bfloat16(value);
+  } else {
+    static_cast<float*>(array)[at] = value;
+  }
+}
+
 /// op(X) with its columns one after another.
-std::vector<double> operand(const Desc& desc, const float* x, const Layout& layout, cublasOperation_t op) {
+std::vector<double> operand(const Desc& desc, const void* x, const Layout& layout, cublasOperation_t op) {
   std::vector<double> out;
   const bool transposed = op == CUBLAS_OP_T;
   const std::int64_t rows = transposed ? layout.cols : layout.rows;
@@ -186,7 +228,7 @@ std::vector<double> operand(const Desc& desc, const float* x, const Layout& layo
   out.reserve(static_cast<std::size_t>(rows * cols));
   for (std::int64_t j = 0; j < cols; ++j) {
     for (std::int64_t i = 0; i < rows; ++i) {
-      const float value = transposed ? x[j + i * layout.ld] : x[i + j * layout.ld];
+      const float value = get(x, transposed ? j + i * layout.ld : i + j * layout.ld, layout.type);
       out.push_back(desc.compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? to_tf32(value) : value);
     }
   }
@@ -214,26 +256,25 @@ void set_mask_bit(const Desc& desc, std::int64_t at, bool value) {
   byte = static_cast<unsigned char>(value ? byte | bit : byte & ~bit);
 }
 
-/// One element after the product.
-float epilogue(const Desc& desc, std::int64_t i, std::int64_t j, float value) {
+/// One element after the product, whose result is of `type`.
+float epilogue(const Desc& desc, cudaDataType_t type, std::int64_t i, std::int64_t j, float value) {
   const std::int64_t at = j * desc.aux_ld + i;
-  if (has_bias(desc)) value += static_cast<const float*>(desc.bias)[i];
+  if (has_bias(desc)) value += get(desc.bias, i, type);
   if (has_relu_gradient(desc)) return mask_bit(desc, at) ? value : 0.0f;
-  if (has_gelu_gradient(desc))
-    return static_cast<float>(value * gelu_derivative(static_cast<const float*>(desc.aux)[at]));
+  if (has_gelu_gradient(desc)) return static_cast<float>(value * gelu_derivative(get(desc.aux, at, type)));
   if (has_relu(desc)) {
     if (has_aux(desc)) set_mask_bit(desc, at, value >= 0.0f);
     return value > 0.0f ? value : 0.0f;
   }
   if (has_gelu(desc)) {
-    if (has_aux(desc)) static_cast<float*>(desc.aux)[at] = value;
+    if (has_aux(desc)) put(desc.aux, at, type, value);
     return static_cast<float>(gelu(value));
   }
   return value;
 }
 
-void multiply(const Problem& p, double alpha, const float* a_data, const float* b_data, double beta,
-              const float* c_data, std::int64_t ldc, float* d_data) {
+void multiply(const Problem& p, double alpha, const void* a_data, const void* b_data, double beta,
+              const void* c_data, std::int64_t ldc, void* d_data) {
   const std::int64_t m = p.m(), n = p.n(), k = p.k();
   const std::vector<double> a = operand(p.desc, a_data, p.a, p.desc.op_a);
   const std::vector<double> b = operand(p.desc, b_data, p.b, p.desc.op_b);
@@ -246,20 +287,22 @@ void multiply(const Problem& p, double alpha, const float* a_data, const float* 
     }
     for (std::int64_t i = 0; i < m; ++i) {
       double value = alpha * column[i];
-      if (beta != 0.0) value += beta * static_cast<double>(c_data[j * ldc + i]);
-      float& d = d_data[j * p.d.ld + i];
-      d = epilogue(p.desc, i, j, static_cast<float>(value));
+      if (beta != 0.0) value += beta * static_cast<double>(get(c_data, j * ldc + i, p.d.type));
+      const float d = epilogue(p.desc, p.d.type, i, j, static_cast<float>(value));
+      put(d_data, j * p.d.ld + i, p.d.type, d);
       output_sum[i] += static_cast<double>(d);
     }
   }
-  auto* bias = static_cast<float*>(p.desc.bias);
-  if (has_output_sum(p.desc)) std::copy(output_sum.begin(), output_sum.end(), bias);
+  const auto put_bias = [&](std::int64_t i, double sum) {
+    put(p.desc.bias, i, p.d.type, static_cast<float>(sum));
+  };
+  for (std::int64_t i = 0; has_output_sum(p.desc) && i < m; ++i) put_bias(i, output_sum[i]);
   if (has_input_sum(p.desc)) {
     const bool of_a = p.desc.epilogue == CUBLASLT_EPILOGUE_BGRADA;
     for (std::int64_t i = 0; i < (of_a ? m : n); ++i) {
       double sum = 0;
       for (std::int64_t q = 0; q < k; ++q) sum += of_a ? a[q * m + i] : b[i * k + q];
-      bias[i] = static_cast<float>(sum);
+      put_bias(i, sum);
     }
   }
 }
@@ -320,13 +363,17 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
       return set(desc->aux, value, bytes);
     case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
       return set(desc->aux_ld, value, bytes);
+    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
+      return set(desc->bias_type, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE:
+      return set(desc->aux_type, value, bytes);
   }
   return CUBLAS_STATUS_INVALID_VALUE;
 }
 
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType_t, std::uint64_t rows,
-                                          std::uint64_t cols, std::int64_t ld) {
-  return create(layout, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(cols), ld);
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType_t type,
+                                          std::uint64_t rows, std::uint64_t cols, std::int64_t ld) {
+  return create(layout, type, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(cols), ld);
 }
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) { return destroy(layout); }
 
@@ -410,8 +457,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   if (add != 0.0 && c->ld != d->ld && c_data == d_data) return CUBLAS_STATUS_INVALID_VALUE;
   enqueue([=, ldc = c->ld, used = algorithm.workspace] {
     if (used > 0) std::memset(workspace, 0xff, used);
-    multiply(problem, by, static_cast<const float*>(a_data), static_cast<const float*>(b_data), add,
-             static_cast<const float*>(c_data), ldc, static_cast<float*>(d_data));
+    multiply(problem, by, a_data, b_data, add, c_data, ldc, d_data);
   });
   return CUBLAS_STATUS_SUCCESS;
 }
