@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 
 namespace felbo::checks {
@@ -12,7 +13,16 @@ namespace {
 // the op itself may add: tolerance.h. These bounds let every rounding push the same way; errors in fact reach
 // a fiftieth of them, so a quarter is allowed: tenfold room for other processors and blockings.
 
-constexpr double kShare = 0.25;
+//
+// T = BFloat16 adds what storing does to each value that is stored in it: the parameters, x, each layer's
+// output, z, and the gradients between layers. A parameter's rounding is the same in every row of a batch, so
+// it does not average out as others do: half of the bound is allowed. Terms of second order, 2^-8 of the
+// bounds, lie within that.
+
+template <class T>
+constexpr bool kRounds = !std::is_same_v<T, float>;
+template <class T>
+constexpr double kShare = kRounds<T> ? 0.5 : 0.25;
 
 Values absolute(Values values) {
   for (double& v : values) v = std::abs(v);
@@ -26,6 +36,21 @@ double spread(const F& f, double value, double error) {
   return std::max(std::abs(f(value + error) - at), std::abs(f(value - error) - at));
 }
 
+template <class T>
+Values storage_errors(Values values) {
+  for (double& v : values) v = storage_error<T>(std::abs(v));
+  return values;
+}
+Values sum_of(Values a, const Values& b) {
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] += b[i];
+  return a;
+}
+/// Whether y alone tells the derivative: cuBLASLt has no epilogue with it, so y is made in place from the
+/// stored value before it, and the gradient stored before it is multiplied.
+bool is_in_place(Activation act) {
+  return act == Activation::kTanh || act == Activation::kSoftplus || act == Activation::kSigmoid;
+}
+
 using Layers = std::vector<reference::LayerTrace<double>>;
 
 /// The errors of a perceptron's layers: of their inputs, and of their values before the activation.
@@ -33,19 +58,33 @@ struct MlpErrors {
   std::vector<Values> x, pre;
 };
 
+/// T: how products' operands are stored; Result: the last layer's output.
+template <class T, class Result>
 MlpErrors forward_errors(const Layers& layers, Values x, int rows) {
   MlpErrors errors;
   for (const auto& layer : layers) {
     errors.x.push_back(x);
+    const bool last = &layer == &layers.back();
     const Values none(std::size_t(layer.out));
-    Values pre = reference::affine(x, absolute(layer.weight), none, rows, layer.in, layer.out).value;
+    const Values bias = last ? storage_errors<Result>(layer.bias) : storage_errors<T>(layer.bias);
+    Values pre = sum_of(reference::affine(x, absolute(layer.weight), none, rows, layer.in, layer.out).value,
+                        reference::affine(sum_of(absolute(layer.x), x), storage_errors<T>(layer.weight), bias,
+                                          rows, layer.in, layer.out)
+                            .value);
     x.clear();
     for (std::size_t i = 0; i < pre.size(); ++i) {
+      const double value = layer.pre.value[i];
       pre[i] += product_k(layer.in) * kEps * layer.pre.magnitude[i];
       const auto act = [&](double v) { return reference::activation(layer.activation, v); };
-      const double own =
-          layer.activation == Activation::kIdentity ? 0.0 : activated_tolerance(0.0, act(layer.pre.value[i]));
-      x.push_back(spread(act, layer.pre.value[i], pre[i]) + own);
+      double own = layer.activation == Activation::kIdentity ? 0.0 : activated_tolerance(0.0, act(value));
+      // In bfloat16 gelu is cuBLASLt's, with a tanh within 2^-11.
+      if (kRounds<T> && layer.activation == Activation::kGelu) own += 0x1p-12 * std::abs(value);
+      if (is_in_place(layer.activation)) pre[i] += storage_error<T>(std::abs(value) + pre[i]);
+      const double moved = spread(act, value, pre[i]) + own;
+      const double at = std::abs(act(value)) + moved;
+      x.push_back(moved + (last ? storage_error<Result>(at) : storage_error<T>(at)));
+      // The derivative reads gelu's value before the activation as it is kept.
+      if (layer.activation == Activation::kGelu) pre[i] += storage_error<T>(std::abs(value) + pre[i]);
     }
     errors.pre.push_back(pre);
   }
@@ -54,6 +93,7 @@ MlpErrors forward_errors(const Layers& layers, Values x, int rows) {
 }
 
 /// Puts the errors of the layers' gradients into `flat` and returns that of the input's.
+template <class T>
 Values backward_errors(const Layers& layers, const MlpErrors& forward, Values grad_y, int rows,
                        Values& flat) {
   for (std::size_t l = layers.size(); l-- > 0;) {
@@ -72,17 +112,26 @@ Values backward_errors(const Layers& layers, const MlpErrors& forward, Values gr
       flat[std::size_t(layer.bias_entry.offset) + i] =
           from_above.bias[i] + product_k(rows) * kEps * layer.gradient.bias_magnitude[i];
     }
-    grad_y = from_above.x;
+    const auto from_weight = reference::affine_gradient(absolute(layer.x), storage_errors<T>(layer.weight),
+                                                        absolute(layer.grad_y), rows, layer.in, layer.out);
+    grad_y = sum_of(from_above.x, from_weight.x);
     for (std::size_t i = 0; i < grad_y.size(); ++i) {
       grad_y[i] += product_k(layer.out) * kEps * layer.gradient.x_magnitude[i];
-      if (l == 0) continue;
+      if (l == 0) {
+        grad_y[i] += storage_error<T>(std::abs(layer.gradient.x[i]) + grad_y[i]);
+        continue;
+      }
+      const Activation below = layers[l - 1].activation;
+      if (is_in_place(below)) grad_y[i] += storage_error<T>(std::abs(layer.gradient.x[i]) + grad_y[i]);
       // The slope is taken from a rounded value, and moves with that value's error.
-      const auto slope = [&](double v) {
-        return reference::activation_derivative(layers[l - 1].activation, v);
-      };
+      const auto slope = [&](double v) { return reference::activation_derivative(below, v); };
       const double value = layers[l - 1].pre.value[i];
-      grad_y[i] = grad_y[i] * std::abs(slope(value)) +
-                  std::abs(layer.gradient.x[i]) * (spread(slope, value, forward.pre[l - 1][i]) + kSlopeError);
+      double slope_error = spread(slope, value, forward.pre[l - 1][i]) + kSlopeError;
+      // As in dense_test.cpp: by the stored y, and by gelu's tanh.
+      if (kRounds<T> && is_in_place(below)) slope_error += 0x1p-8;
+      if (kRounds<T> && below == Activation::kGelu) slope_error += 8 * 0x1p-11;
+      grad_y[i] = grad_y[i] * std::abs(slope(value)) + std::abs(layer.gradient.x[i]) * slope_error;
+      grad_y[i] += storage_error<T>(std::abs(layer.gradient.x[i] * slope(value)) + grad_y[i]);
     }
   }
   return grad_y;
@@ -93,6 +142,7 @@ struct StepErrors {
   double log_px_given_z = 0, kl = 0;
 };
 
+template <class T>
 class ErrorAnalysis {
  public:
   ErrorAnalysis(const reference::StepInput<double>& in, const reference::StepTrace<double>& trace)
@@ -106,12 +156,13 @@ class ErrorAnalysis {
   }
 
   StepErrors operator()() {
-    const MlpErrors encoder = forward_errors(t_.encoder, Values(t_.likelihood_input.x.size()), B_);
+    const MlpErrors encoder = 
+        forward_errors<T, float>(t_.encoder, storage_errors<T>(t_.likelihood_input.x), B_);
     take_posterior(encoder.x.back());
-    const MlpErrors decoder = forward_errors(t_.decoder, latent(), B_ * S_);
+    const MlpErrors decoder = forward_errors<T, T>(t_.decoder, latent(), B_ * S_);
     const Values grad_output = likelihood(decoder.x.back());
-    const Values grad_z = backward_errors(t_.decoder, decoder, grad_output, B_ * S_, out_.gradient);
-    backward_errors(t_.encoder, encoder, posterior_gradient(grad_z), B_, out_.gradient);
+    const Values grad_z = backward_errors<T>(t_.decoder, decoder, grad_output, B_ * S_, out_.gradient);
+    backward_errors<T>(t_.encoder, encoder, posterior_gradient(grad_z), B_, out_.gradient);
     return out_;
   }
 
@@ -147,6 +198,7 @@ class ErrorAnalysis {
           const auto [e, error] = eps(b, s, d);
           z.push_back(mu_[at(b, d)] + sigma * std::abs(e) / 2 * log_var_[at(b, d)] +
                       sample_tolerance(t_.mu[at(b, d)], sigma, e, error));
+          z.back() += storage_error<T>(std::abs(t_.latent.z[z.size() - 1]) + z.back());
         }
       }
     }
@@ -169,7 +221,10 @@ class ErrorAnalysis {
           errors[i] = std::max(errors[i], std::abs(there.grad_output[i] - want.grad_output[i]));
       }
     }
-    for (std::size_t i = 0; i < errors.size(); ++i) errors[i] += kOutputGradientK * kEps * want.grad_scale[i];
+    for (std::size_t i = 0; i < errors.size(); ++i) {
+      errors[i] += kOutputGradientK * kEps * want.grad_scale[i];
+      errors[i] += storage_error<T>(std::abs(want.grad_output[i]) + errors[i]);
+    }
     // log p moves with its gradient; so does the gradient of a log-variance that elements share.
     for (std::size_t i = 0; i < output.size(); ++i) {
       const double moved = std::abs(want.grad_output[i]) * output[i];
@@ -206,6 +261,10 @@ class ErrorAnalysis {
         errors[std::size_t(2 * b) * Z_ + d] = in_mu + samples_k(S_) * kEps * sum_mu;
         errors[std::size_t(2 * b + 1) * Z_ + d] =
             inside ? in_v + slope * log_var_[at(b, d)] + samples_k(S_) * kEps * sum_v : 0.0;
+        for (const auto& [i, gradient] :
+             {std::pair(std::size_t(2 * b) * Z_ + d, t_.grad_posterior.mu[at(b, d)]),
+              std::pair(std::size_t(2 * b + 1) * Z_ + d, t_.grad_posterior.log_var[at(b, d)])})
+          errors[i] += storage_error<T>(std::abs(gradient) + errors[i]);
       }
     }
     return errors;
@@ -221,17 +280,20 @@ class ErrorAnalysis {
 
 }  // namespace
 
-ExpectedStep::ExpectedStep(const reference::StepInput<double>& in, const Values& m, const Values& v, float lr)
+ExpectedStep::ExpectedStep(const reference::StepInput<double>& in, const Values& m, const Values& v, float lr,
+                           Storage storage)
     : vae_(in.vae), count_(static_cast<std::int64_t>(in.rows.size())), want_(reference::step(in)) {
-  const StepErrors errors = ErrorAnalysis(in, want_)();
+  const bool rounds = storage == Storage::kBFloat16;
+  const StepErrors errors = rounds ? ErrorAnalysis<BFloat16>(in, want_)() : ErrorAnalysis<float>(in, want_)();
+  const double share = rounds ? kShare<BFloat16> : kShare<float>;
   const AdamOptions adam{lr, in.options.adam_beta1, in.options.adam_beta2, in.options.adam_epsilon};
   for (std::size_t i = 0; i < in.parameters.size(); ++i) {
-    const double error = kShare * errors.gradient[i];
+    const double error = share * errors.gradient[i];
     adam_.push_back(adam_bound({in.parameters[i], m[i], v[i]}, want_.gradient[i], error, adam, in.step + 1));
     gradient_tolerance_.push_back(error + FLT_MIN);
   }
-  log_px_tolerance_ = kShare * errors.log_px_given_z + kEps * std::abs(want_.log_px_given_z);
-  kl_tolerance_ = kShare * errors.kl;
+  log_px_tolerance_ = share * errors.log_px_given_z + kEps * std::abs(want_.log_px_given_z);
+  kl_tolerance_ = share * errors.kl;
 }
 
 void ExpectedStep::judge_gradient(Parity& parity, const std::vector<float>& gradient) const {

@@ -11,12 +11,16 @@
 
 namespace felbo::checks {
 
+/// How the activations of a step and the operands of its products are stored.
+enum class Storage { kFloat, kBFloat16 };
+
 /// A step's outcome by the reference, with a bound of the rounding errors of each number by a running error
 /// analysis over the ops that it is made of.
 class ExpectedStep {
  public:
   /// Of a step on `in` at learning rate `lr`, from Adam's moments `m` and `v` (P) as they stand before it.
-  ExpectedStep(const reference::StepInput<double>& in, const Values& m, const Values& v, float lr);
+  ExpectedStep(const reference::StepInput<double>& in, const Values& m, const Values& v, float lr,
+               Storage storage = Storage::kFloat);
 
   /// Compare what the step gave: its flat gradient (P); parameters and moments (P) after it; sums over its
   /// batch.

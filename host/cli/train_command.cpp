@@ -238,8 +238,9 @@ struct TrainResult {
 
 ElboTerms terms_of(const Evaluation& e) { return {e.elbo.mean, e.log_px_given_z.mean, e.kl.mean}; }
 
-/// The epochs that a run has left: trains, judges on the held-out part and keeps the books.
-template <class Exec>
+/// The epochs that a run has left: trains, judges on the held-out part and keeps the books. T: as
+/// TrainingStep's.
+template <class Exec, class T>
 class EpochLoop {
  public:
   explicit EpochLoop(Training<Exec>& training)
@@ -306,14 +307,14 @@ class EpochLoop {
   LrSchedule schedule_;
   ResidentData<Exec> train_, judged_;
   std::int64_t batch_;
-  TrainingStep<Exec> step_;
+  TrainingStep<Exec, T> step_;
   Progress progress_;
   TrainResult result_;
 };
 
 /// The remaining epochs; a run that diverges says what is left of it.
-template <class Exec>
-TrainResult run_epochs(EpochLoop<Exec>& loop, const std::filesystem::path& run) {
+template <class Exec, class T>
+TrainResult run_epochs(EpochLoop<Exec, T>& loop, const std::filesystem::path& run) {
   try {
     return loop();
   } catch (const Diverged& error) {
@@ -354,11 +355,11 @@ nlohmann::ordered_json result_json(const Training<Exec>& t, const TrainResult& r
           {"run", t.run.string()}};
 }
 
-/// Trains on `exec` and reports.
-template <class Exec>
-void train_on(const Exec& exec, PreparedRun prepared, const TrainFlags& flags, Clock::time_point start) {
+/// Trains on `exec` with products of T, and reports.
+template <class T, class Exec>
+void train_with(const Exec& exec, PreparedRun prepared, const TrainFlags& flags, Clock::time_point start) {
   Training<Exec> training(exec, std::move(prepared));
-  EpochLoop<Exec> loop(training);  // takes its memory
+  EpochLoop<Exec, T> loop(training);  // takes its memory
   open_folder(flags, training.config, training.state.epoch);
   const NamedPart held_out = held_out_part(training.data);
   log_beginning(training, held_out);
@@ -375,6 +376,17 @@ void train_on(const Exec& exec, PreparedRun prepared, const TrainFlags& flags, C
   add_exact(json, exact);
   print_json(json);
 }
+
+void train_on(const CpuExec& exec, PreparedRun prepared, const TrainFlags& flags, Clock::time_point start) {
+  train_with<float>(exec, std::move(prepared), flags, start);
+}
+#if FELBO_WITH_CUDA
+void train_on(const CudaExec& exec, PreparedRun prepared, const TrainFlags& flags, Clock::time_point start) {
+  if (exec.precision() == Precision::kBf16)
+    return train_with<BFloat16>(exec, std::move(prepared), flags, start);
+  train_with<float>(exec, std::move(prepared), flags, start);
+}
+#endif
 
 void run_train(const CLI::App& command, TrainFlags& flags) {
   const auto start = Clock::now();

@@ -23,15 +23,16 @@ class ResidentData {
   std::int64_t rows() const { return rows_; }
   std::int64_t cols() const { return cols_; }
 
-  /// x (B, X) = the given rows, bytes divided by 255, binarised as asked.
+  /// x (B, X) = the given rows, bytes divided by 255, binarised as asked; and in bfloat16 unless `rounded` is
+  /// empty.
   void gather_rows(const Exec& exec, View<const std::uint32_t, 1> rows, Binarize binarize,
-                   const NoiseStream& noise, View<float, 2> x) const {
+                   const NoiseStream& noise, View<float, 2> x, View<BFloat16, 2> rounded = {}) const {
     if (bytes_.size() > 0) {
       const View<const std::uint8_t, 2> data = bytes_.matrix(rows_, cols_);
-      gather(exec, GatherArgs<std::uint8_t>{data, rows, 255.0f, binarize, noise, x});
+      gather(exec, GatherArgs<std::uint8_t>{data, rows, 255.0f, binarize, noise, x, rounded});
     } else {
       const View<const float, 2> data = floats_.matrix(rows_, cols_);
-      gather(exec, GatherArgs<float>{data, rows, 1.0f, binarize, noise, x});
+      gather(exec, GatherArgs<float>{data, rows, 1.0f, binarize, noise, x, rounded});
     }
   }
 
@@ -50,13 +51,14 @@ class ResidentData<CpuExec> {
   std::int64_t rows() const { return part_->rows; }
   std::int64_t cols() const { return part_->cols; }
 
-  /// x (B, X) = the given rows, bytes divided by 255, binarised as asked.
+  /// x (B, X) = the given rows, bytes divided by 255, binarised as asked; and in bfloat16 unless `rounded` is
+  /// empty.
   void gather_rows(const CpuExec& exec, View<const std::uint32_t, 1> rows, Binarize binarize,
-                   const NoiseStream& noise, View<float, 2> x) const {
+                   const NoiseStream& noise, View<float, 2> x, View<BFloat16, 2> rounded = {}) const {
     if (part_->is_bytes()) {
-      gather(exec, GatherArgs<std::uint8_t>{part_->byte_view(), rows, 255.0f, binarize, noise, x});
+      gather(exec, GatherArgs<std::uint8_t>{part_->byte_view(), rows, 255.0f, binarize, noise, x, rounded});
     } else {
-      gather(exec, GatherArgs<float>{part_->float_view(), rows, 1.0f, binarize, noise, x});
+      gather(exec, GatherArgs<float>{part_->float_view(), rows, 1.0f, binarize, noise, x, rounded});
     }
   }
 

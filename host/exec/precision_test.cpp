@@ -8,9 +8,10 @@ namespace felbo {
 namespace {
 
 TEST(Precision, NamesAreReadBack) {
-  for (const Precision precision : {Precision::kFp32, Precision::kTf32})
+  for (const Precision precision : {Precision::kFp32, Precision::kTf32, Precision::kBf16})
     EXPECT_EQ(precision_from_name(name_of(precision)), precision);
   EXPECT_EQ(name_of(Precision::kTf32), "tf32");
+  EXPECT_EQ(name_of(Precision::kBf16), "bf16");
 }
 
 TEST(Precision, RefusesOtherNames) {
@@ -18,7 +19,7 @@ TEST(Precision, RefusesOtherNames) {
     precision_from_name("fp16");
     ADD_FAILURE();
   } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "--precision must be fp32 or tf32, got 'fp16'");
+    EXPECT_STREQ(error.what(), "--precision must be fp32, tf32 or bf16, got 'fp16'");
   }
 }
 

@@ -60,7 +60,8 @@ struct DataMoments {
 std::vector<float> initial_parameters(const Vae& vae, const DataMoments& moments, std::uint64_t seed);
 
 /// Everything one pass over at most `max_batch` data with `max_samples` samples each needs, allocated once.
-template <class Exec>
+/// T: how what products read is stored. The data, the posterior's mu and log_var and all figures are floats.
+template <class Exec, class T = float>
 struct VaeWorkspace {
   VaeWorkspace(const Exec& exec, const Vae& vae, std::int64_t max_batch, int max_samples, bool with_gradients)
       : encoder(exec, vae.encoder(), max_batch, with_gradients),
@@ -76,20 +77,23 @@ struct VaeWorkspace {
         clamped_likelihood(exec, max_batch * max_samples),
         scratch(exec, likelihood_scratch(vae.config().likelihood, max_batch * max_samples,
                                          vae.config().dimensions)) {
+    if (!std::is_same_v<T, float>) x_rounded = Buffer<Exec, T>(exec, x.size());
     if (with_gradients) {
-      grad_z = Buffer<Exec, float>(exec, z.size());
-      grad_posterior = Buffer<Exec, float>(exec, max_batch * 2 * vae.config().latent);
+      grad_z = Buffer<Exec, T>(exec, z.size());
+      grad_posterior = Buffer<Exec, T>(exec, max_batch * 2 * vae.config().latent);
     }
   }
 
-  MlpWorkspace<Exec> encoder, decoder;
+  MlpWorkspace<Exec, T, float> encoder;
+  MlpWorkspace<Exec, T> decoder;
   Buffer<Exec, float> x;                                             // (B, X)
-  Buffer<Exec, float> z, grad_z;                                     // (B S, Z)
+  Buffer<Exec, T> x_rounded;                                         // (B, X); none where T is float
+  Buffer<Exec, T> z, grad_z;                                         // (B S, Z)
   Buffer<Exec, float> kl, elbo;                                      // (B)
   Buffer<Exec, float> log_px_given_z, log_pz, log_qz_given_x;        // (B S)
   Buffer<Exec, std::int32_t> clamped_posterior, clamped_likelihood;  // (B), (B S)
   Buffer<Exec, float> scratch;
-  Buffer<Exec, float> grad_posterior;  // (B, 2 Z)
+  Buffer<Exec, T> grad_posterior;  // (B, 2 Z)
 };
 
 }  // namespace felbo

@@ -88,7 +88,7 @@ RunConfig other_than_default() {
   c.save_every = 3;
   c.threads = 4;
   c.device = "cuda:1";
-  c.precision = "tf32";
+  c.precision = "bf16";
   return c;
 }
 

@@ -150,9 +150,10 @@ void add_run_options(CLI::App& app, RunConfig& c) {
   app.add_option("--threads", c.threads, "CPU threads, 0 for all cores; results do not depend on it")
       ->group(kRun);
   app.add_option("--device", c.device, "auto, cpu, cuda or cuda:N")->group(kRun);
-  app.add_option("--precision", c.precision,
-                 "Matrix products of training: fp32; on a GPU also tf32 (operands rounded to 10 bits). The "
-                 "held-out figures and pictures are in fp32 always")
+  app.add_option(
+         "--precision", c.precision,
+         "Matrix products of training: fp32; on a GPU also tf32 (operands rounded to 10 bits) and bf16 "
+         "(activations in bfloat16, parameters in float). Held-out figures and pictures are in fp32 always")
       ->group(kRun);
 }
 

@@ -46,8 +46,8 @@ inline std::int64_t steps_per_epoch(std::int64_t rows, std::int64_t batch) {
 
 /// Runs epoch state.epoch + 1: every datum once, in the order of (seed, epoch). Throws Diverged if
 /// the epoch's ELBO or a parameter is not finite; `state`, which is the step's, is then of no more use.
-template <class Exec>
-EpochTraining train_epoch(TrainingStep<Exec>& step, ModelState<Exec>& state, std::int64_t rows,
+template <class Exec, class T>
+EpochTraining train_epoch(TrainingStep<Exec, T>& step, ModelState<Exec>& state, std::int64_t rows,
                           std::int64_t batch, std::uint64_t seed, const LrSchedule& schedule,
                           Progress& progress) {
   const auto start = std::chrono::steady_clock::now();

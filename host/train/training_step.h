@@ -3,6 +3,7 @@
 
 #include <map>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "host/data/resident_data.h"
@@ -14,6 +15,7 @@
 #include "kernels/minibatch/minibatch.h"
 #include "kernels/objective/objective.h"
 #include "kernels/reparameterize/reparameterize.h"
+#include "kernels/round/round.h"
 
 namespace felbo {
 
@@ -40,7 +42,12 @@ struct TrainingTotals {
 /// Minimises the mean over the batch of beta KL - (1/S) sum_s log p(x|z_s). Allocates once; a step only runs
 /// ops, the same ones for every batch of a size, so that a GPU replays them. `exec`, `vae`, `data` and
 /// `state` must outlive this object.
-template <class Exec>
+///
+/// T = BFloat16 (CudaExec only): products read x, z, parameters and gradients in bfloat16. The parameters
+/// that are trained, their gradients and moments, the data that the likelihood sees, mu, log_var and all
+/// figures stay float. The rounded parameters are a function of the trained ones, so a state holds all that
+/// there is.
+template <class Exec, class T = float>
 class TrainingStep {
  public:
   /// Throws std::invalid_argument if the data do not fit the model.
@@ -57,6 +64,7 @@ class TrainingStep {
         rows_(exec, options.max_batch),
         now_(exec, 1),
         gradient_(exec, vae.table().size()),
+        rounded_(exec, kRounds ? vae.table().size() : 0),
         work_(exec, vae, options.max_batch, options.samples, true),
         totals_(exec, 3),
         clamped_(exec, 1),
@@ -88,6 +96,7 @@ class TrainingStep {
     upload(exec_, order, order_.view());
     upload(exec_, plan, plan_.view());
     zero(exec_, position_.view());
+    if constexpr (kRounds) round_to_bfloat16(exec_, {state_.parameters.view(), rounded_.view()});
     left_ = count;
   }
 
@@ -136,14 +145,15 @@ class TrainingStep {
     const StepPlan* now = now_.data();
     const Scalar step = Scalar<std::uint32_t>::read(&now->step);
     const NoiseStream latent_noise{options_.seed, step, Purpose::kLatent};
-    const View<const float, 1> parameters = state_.parameters.view();
+    const MlpParameters<T> parameters = this->parameters();
     const View<float, 1> gradient = gradient_.view();
     const View<float, 2> x = work_.x.matrix(B, data_.cols());
-    const View<float, 2> z = work_.z.matrix(B * S, Z), grad_z = work_.grad_z.matrix(B * S, Z);
+    const View<const T, 2> input = this->input(B);
+    const View<T, 2> z = work_.z.matrix(B * S, Z), grad_z = work_.grad_z.matrix(B * S, Z);
     const View<float, 2> posterior = work_.encoder.result(vae_.encoder(), B);
     const View<float, 2> mu = posterior.col_slice(0, Z), log_var = posterior.col_slice(Z, Z);
-    const View<float, 2> grad_posterior = work_.grad_posterior.matrix(B, 2 * Z);
-    const View<float, 2> output = work_.decoder.result(vae_.decoder(), B * S);
+    const View<T, 2> grad_posterior = work_.grad_posterior.matrix(B, 2 * Z);
+    const View<T, 2> output = work_.decoder.result(vae_.decoder(), B * S);
     const View<std::int32_t, 1> clamped_posterior = work_.clamped_posterior.vector(B);
     const View<std::int32_t, 1> clamped_likelihood = work_.clamped_likelihood.vector(B * S);
 
@@ -153,29 +163,30 @@ class TrainingStep {
                            .position = position_.view(),
                            .rows = rows_.vector(B),
                            .now = now_.view()});
-    data_.gather_rows(exec_, rows, options_.binarize, {options_.seed, step, Purpose::kBinarize}, x);
+    data_.gather_rows(exec_, rows, options_.binarize, {options_.seed, step, Purpose::kBinarize}, x,
+                      rounded_input(B));
 
-    forward(exec_, vae_.encoder(), parameters, vae_.table(), x, work_.encoder);
-    reparameterize(exec_, {.mu = mu,
-                           .log_var = log_var,
-                           .clamp = vae_.config().clamp,
-                           .noise = latent_noise,
-                           .datum = rows,
-                           .samples = static_cast<int>(S),
-                           .z = z,
-                           .kl = work_.kl.vector(B),
-                           .clamped = clamped_posterior});
+    forward(exec_, vae_.encoder(), parameters, vae_.table(), input, work_.encoder);
+    reparameterize(exec_, ReparameterizeArgsOf<T>{.mu = mu,
+                                                  .log_var = log_var,
+                                                  .clamp = vae_.config().clamp,
+                                                  .noise = latent_noise,
+                                                  .datum = rows,
+                                                  .samples = static_cast<int>(S),
+                                                  .z = z,
+                                                  .kl = work_.kl.vector(B),
+                                                  .clamped = clamped_posterior});
     forward(exec_, vae_.decoder(), parameters, vae_.table(), z, work_.decoder);
     likelihood(exec_, vae_.config().likelihood,
-               {.x = x,
-                .samples = static_cast<int>(S),
-                .output = output,
-                .own = vae_.own(parameters),
-                .grad_scale = -1.0f / static_cast<float>(B * S),
-                .log_px_given_z = work_.log_px_given_z.vector(B * S),
-                .grad_own = vae_.own(gradient),
-                .scratch = work_.scratch.view(),
-                .clamped = clamped_likelihood});
+               LikelihoodArgsOf<T>{.x = x,
+                                   .samples = static_cast<int>(S),
+                                   .output = output,
+                                   .own = vae_.own(parameters.trained),
+                                   .grad_scale = -1.0f / static_cast<float>(B * S),
+                                   .log_px_given_z = work_.log_px_given_z.vector(B * S),
+                                   .grad_own = vae_.own(gradient),
+                                   .scratch = work_.scratch.view(),
+                                   .clamped = clamped_likelihood});
     elbo(exec_, {.log_px_given_z = work_.log_px_given_z.vector(B * S),
                  .kl = work_.kl.vector(B),
                  .samples = static_cast<int>(S),
@@ -186,22 +197,50 @@ class TrainingStep {
 
     // The likelihood has left its gradient in the decoder's output.
     backward(exec_, vae_.decoder(), parameters, vae_.table(), z, work_.decoder, output, gradient, grad_z);
-    reparameterize_backward(exec_, {.mu = mu,
-                                    .log_var = log_var,
-                                    .clamp = vae_.config().clamp,
-                                    .noise = latent_noise,
-                                    .datum = rows,
-                                    .samples = static_cast<int>(S),
-                                    .grad_z = grad_z,
-                                    .kl_scale = Scalar<float>::read(&now->kl_scale),
-                                    .grad_mu = grad_posterior.col_slice(0, Z),
-                                    .grad_log_var = grad_posterior.col_slice(Z, Z)});
-    backward(exec_, vae_.encoder(), parameters, vae_.table(), x, work_.encoder, grad_posterior, gradient, {});
+    reparameterize_backward(exec_,
+                            ReparameterizeGradArgsOf<T>{.mu = mu,
+                                                        .log_var = log_var,
+                                                        .clamp = vae_.config().clamp,
+                                                        .noise = latent_noise,
+                                                        .datum = rows,
+                                                        .samples = static_cast<int>(S),
+                                                        .grad_z = grad_z,
+                                                        .kl_scale = Scalar<float>::read(&now->kl_scale),
+                                                        .grad_mu = grad_posterior.col_slice(0, Z),
+                                                        .grad_log_var = grad_posterior.col_slice(Z, Z)});
+    backward(exec_, vae_.encoder(), parameters, vae_.table(), input, work_.encoder, grad_posterior, gradient,
+             {});
     adam(exec_, {.parameter = state_.parameters.view(),
                  .gradient = gradient,
                  .m = state_.m.view(),
                  .v = state_.v.view(),
-                 .step = Scalar<AdamStep>::read(&now->adam)});
+                 .step = Scalar<AdamStep>::read(&now->adam),
+                 .rounded = rounded_parameters()});
+  }
+
+  // What products read: rounded copies, or the floats themselves.
+  static constexpr bool kRounds = !std::is_same_v<T, float>;
+  View<BFloat16, 1> rounded_parameters() const { return kRounds ? rounded_.view() : View<BFloat16, 1>(); }
+  MlpParameters<T> parameters() const {
+    if constexpr (kRounds) {
+      return {rounded_.view(), state_.parameters.view()};
+    } else {
+      return {state_.parameters.view()};
+    }
+  }
+  View<BFloat16, 2> rounded_input(std::int64_t B) const {
+    if constexpr (kRounds) {
+      return work_.x_rounded.matrix(B, data_.cols());
+    } else {
+      return {};
+    }
+  }
+  View<const T, 2> input(std::int64_t B) const {
+    if constexpr (kRounds) {
+      return work_.x_rounded.matrix(B, data_.cols());
+    } else {
+      return work_.x.matrix(B, data_.cols());
+    }
   }
 
   const Exec& exec_;
@@ -215,7 +254,8 @@ class TrainingStep {
   Buffer<Exec, std::uint32_t> rows_;  // (B) of the step under way
   Buffer<Exec, StepPlan> now_;
   Buffer<Exec, float> gradient_;
-  VaeWorkspace<Exec> work_;
+  Buffer<Exec, BFloat16> rounded_;  // (P) the parameters; none where T is float
+  VaeWorkspace<Exec, T> work_;
   Buffer<Exec, double> totals_;
   Buffer<Exec, std::int64_t> clamped_, found_;
   std::map<std::int64_t, Replay<Exec>> replays_;  // one a size of batch: full ones, and an epoch's last

@@ -6,6 +6,8 @@
 #include <bit>
 #include <functional>
 #include <numeric>
+#include <type_traits>
+#include <utility>
 
 #include "host/check/training_step_bound.h"
 #include "host/train/training_step_reference.h"
@@ -77,7 +79,8 @@ void initialise(const test::ExecType& exec, const Vae& vae, ModelState<test::Exe
 }
 
 /// One step on `rows`.
-void take(TrainingStep<test::ExecType>& step, const std::vector<std::uint32_t>& rows) {
+template <class T>
+void take(TrainingStep<test::ExecType, T>& step, const std::vector<std::uint32_t>& rows) {
   step.begin(rows, std::vector{1e-3});
   step();
 }
@@ -85,9 +88,10 @@ void take(TrainingStep<test::ExecType>& step, const std::vector<std::uint32_t>& 
 // --- The comparison
 
 /// A model in training, judged step by step: each step against the reference on the state it started from.
-class Judge {
+template <class T>
+class JudgeOf {
  public:
-  Judge(const Case& c, int threads)
+  JudgeOf(const Case& c, int threads)
       : case_(c),
         exec_(test::open_exec(threads)),
         part_(data_of(c)),
@@ -123,7 +127,7 @@ class Judge {
   /// Changes what the reference believes: for the tests that must go red.
   TrainingStepOptions& options() { return options_; }
   ModelState<test::ExecType>& state() { return state_; }
-  TrainingStep<test::ExecType>& training_step() { return step_; }
+  TrainingStep<test::ExecType, T>& training_step() { return step_; }
   Values gradient() const { return doubles(step_.gradient()); }
 
  private:
@@ -136,7 +140,9 @@ class Judge {
   void judge(const std::vector<std::uint32_t>& rows, float lr, Parity& parity) {
     const reference::StepInput<double> in{&vae_, &part_,      options_,
                                           rows,  state_.step, doubles(state_.parameters.view())};
-    const checks::ExpectedStep expected(in, doubles(state_.m.view()), doubles(state_.v.view()), lr);
+    const checks::ExpectedStep expected(
+        in, doubles(state_.m.view()), doubles(state_.v.view()), lr,
+        std::is_same_v<T, float> ? checks::Storage::kFloat : checks::Storage::kBFloat16);
     step_();
     expected.judge_gradient(parity, to_host(exec_, step_.gradient()));
     worst_gradient_ = std::max(worst_gradient_, parity.worst());
@@ -152,17 +158,20 @@ class Judge {
   Vae vae_;
   ModelState<test::ExecType> state_;
   TrainingStepOptions options_;
-  TrainingStep<test::ExecType> step_;
+  TrainingStep<test::ExecType, T> step_;
   double worst_gradient_ = 0;
 };
+
+using Judge = JudgeOf<float>;
 
 /// The last batch of an epoch is a smaller one.
 const std::vector<std::uint32_t> kFirstBatch{3, 0, 12, 7, 5, 1, 9}, kLastBatch{11, 2, 6};
 
 /// Two steps. Returns the largest error of a gradient in the first as a share of its tolerance.
+template <class T = float>
 double expect_parity(const Case& c) {
   SCOPED_TRACE(label(c));
-  Judge judge(c, 2);
+  JudgeOf<T> judge(c, 2);
   Parity parity;
   judge.step(kFirstBatch, 1e-2f, parity);
   const double worst = judge.worst_gradient();
@@ -230,6 +239,57 @@ TEST(TrainingStep, EveryStepOfSeveralEpochsMatchesTheReference) {
   }
   EXPECT_EQ(judge.state().step, 8);
 }
+
+#if defined(FELBO_TEST_CUDA)
+
+TEST(TrainingStep, BFloat16MatchesTheReference) {
+  double worst = 0;
+  for (Case c : families()) {
+    for (const int samples : {1, 3}) {
+      c.samples = samples, c.beta = samples == 1 ? 1.0f : 0.5f;
+      c.hidden.clear();
+      worst = std::max(worst, expect_parity<BFloat16>(c));
+      for (const Activation act :
+           {Activation::kRelu, Activation::kTanh, Activation::kGelu, Activation::kSoftplus}) {
+        c.activation = act;
+        for (const std::vector<std::int64_t>& hidden : {std::vector<std::int64_t>{17}, {17, 9}}) {
+          c.hidden = hidden;
+          worst = std::max(worst, expect_parity<BFloat16>(c));
+        }
+      }
+    }
+  }
+  RecordProperty("worst_share_of_tolerance", std::to_string(worst));
+  EXPECT_GT(worst, 0.01);
+}
+
+// Replayed steps read the parameters that the step before them has rounded.
+TEST(TrainingStep, EveryBFloat16StepOfSeveralEpochsMatchesTheReference) {
+  const Case c{.hidden = {17}, .activation = Activation::kTanh, .samples = 2, .binarize = Binarize::kDynamic};
+  JudgeOf<BFloat16> judge(c, 1);
+  std::vector<std::uint32_t> order(kDataRows);
+  std::iota(order.begin(), order.end(), 0u);
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    Parity parity;
+    judge.epoch(order, {5e-2, 4e-2}, parity);
+    FELBO_EXPECT_PARITY(parity);
+  }
+}
+
+TEST(TrainingStep, AWrongArgumentIsSeenInBFloat16) {
+  const Case c{.hidden = {17}, .activation = Activation::kTanh, .beta = 0.5f, .binarize = Binarize::kDynamic};
+  for (const int wrong : {0, 1, 2, 3}) {
+    JudgeOf<BFloat16> judge(c, 1);
+    if (wrong == 1) judge.options().seed += 1;
+    if (wrong == 2) judge.options().beta = 1.0f;
+    if (wrong == 3) judge.options().binarize = Binarize::kThreshold;
+    Parity parity;
+    judge.step(kFirstBatch, 1e-2f, parity);
+    EXPECT_EQ(parity.ok(), wrong == 0) << wrong << " " << parity.report();
+  }
+}
+
+#endif
 
 // Bounds so narrow that they hold some of the log-variances of the posterior and of the likelihood, not all.
 TEST(TrainingStep, ANarrowClampHoldsCountsAndStopsGradients) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "host/exec/cublas_lt.h"
+#include "kernels/common/bfloat16.h"
 #include "kernels/dense/dense.h"
 #include "tests/emulator/emulator.h"
 
@@ -83,9 +84,54 @@ TEST_F(CublasLtTest, Tf32LosesLowBitsOfOperands) {
   s.b[3] = 1.0f + 0x1.8p-10f;
   exact.cublas_lt().enqueue(exact, s.product());
   EXPECT_EQ(s.d[0], 7.0f + 0x1p-11f);
+  const CudaExec bf16(0, 1 << 20, Precision::kBf16);  // floats stay what they are
+  bf16.cublas_lt().enqueue(bf16, s.product());
+  EXPECT_EQ(s.d[0], 7.0f + 0x1p-11f);
   tf32.cublas_lt().enqueue(tf32, s.product());
   EXPECT_EQ(s.d[0], 7.0f);
   EXPECT_EQ(s.d[2], -4.0f + 1.0f + 0x1p-9f);
+}
+
+// The matrices of Small in bfloat16, which holds all their elements.
+struct SmallBFloat16 {
+  explicit SmallBFloat16(const Small& s) {
+    for (int i = 0; i < 8; ++i) a[i] = BFloat16(s.a[i]), b[i] = BFloat16(s.b[i]);
+    for (int i = 0; i < 4; ++i) bias[i] = BFloat16(s.bias[i]);
+  }
+  alignas(16) BFloat16 a[8], b[8], d[8], bias[4];
+  alignas(16) BFloat16 aux[16];
+};
+
+TEST_F(CublasLtTest, BFloat16GivesBFloat16OrFloats) {
+  const CudaExec exec(0, 1 << 20, Precision::kBf16);
+  Small s;
+  s.b[0] = 1.0f + 0x1p-7f;  // 8 bits; twice 7 is then rounded
+  SmallBFloat16 h(s);
+  Product product = s.product(CUBLASLT_EPILOGUE_BIAS);
+  product.a = h.a, product.b = h.b, product.operands = CUDA_R_16BF, product.bias = s.bias;
+  EXPECT_TRUE(exec.cublas_lt().enqueue(exec, product));
+  EXPECT_EQ(s.result(), (Floats{17.0f + 0x1p-7f, 16.0f + 0x1p-5f, 6, -7}));
+  product.d = h.d, product.bias = h.bias, product.result = CUDA_R_16BF;
+  EXPECT_TRUE(exec.cublas_lt().enqueue(exec, product));
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(static_cast<float>(h.d[i]), (Floats{17, 16, 6, -7})[i]) << i;
+  product.epilogue = CUBLASLT_EPILOGUE_GELU_AUX_BIAS, product.aux = h.aux, product.aux_ld = 8;
+  EXPECT_TRUE(exec.cublas_lt().enqueue(exec, product));
+  EXPECT_EQ(static_cast<float>(h.aux[9]), -7.0f);
+  EXPECT_EQ(static_cast<float>(h.d[2]), 6.0f);
+  // The sums of A's rows, as floats.
+  product = s.product(CUBLASLT_EPILOGUE_BGRADA);
+  product.a = h.a, product.b = h.b, product.operands = CUDA_R_16BF, product.bias = s.bias;
+  EXPECT_TRUE(exec.cublas_lt().enqueue(exec, product));
+  EXPECT_EQ(Floats(s.bias, s.bias + 2), (Floats{6, 15}));
+}
+
+TEST_F(CublasLtTest, RefusesTypesThatCublasLtDoesNotList) {
+  const CudaExec exec;
+  Small s;
+  SmallBFloat16 h(s);
+  Product product = s.product();
+  product.d = h.d, product.result = CUDA_R_16BF;  // of floats
+  EXPECT_THROW(exec.cublas_lt().enqueue(exec, product), std::runtime_error);
 }
 
 TEST_F(CublasLtTest, RefusesWhatCublasLtRefuses) {

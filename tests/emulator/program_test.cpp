@@ -84,7 +84,7 @@ TEST_F(CudaProgram, ResumesBitForBit) {
 // those of the evaluation of its checkpoint, which knows of no precision, to the last bit.
 TEST_F(CudaProgram, TrainsInTheOtherPrecisionsAndIsJudgedInFloat) {
   felbo_json(train("fp32", "cuda"));
-  for (const std::string precision : {"tf32"}) {
+  for (const std::string precision : {"tf32", "bf16"}) {
     const Words flags{"--precision", precision};
     const json trained = felbo_json(train("whole", "cuda") + flags + Words{"--force"});
     EXPECT_EQ(trained.value("precision", ""), precision);
@@ -107,6 +107,8 @@ TEST_F(CudaProgram, RefusesThePrecisionsOfAGpuOnTheCpu) {
   };
   refused(train("none", "cpu") + Words{"--precision", "tf32"},
           "--precision tf32 needs a GPU, and --device cpu is the CPU here");
+  refused(train("none", "cpu") + Words{"--precision", "bf16"},
+          "--precision bf16 needs a GPU, and --device cpu is the CPU here");
   refused({"train", "--resume", run("run"), "--device", "cpu"}, "--precision tf32 needs a GPU");
   refused({"train", "--resume", run("run"), "--precision", "fp32"}, "--precision cannot change");
   const Fault machine("no-device");
