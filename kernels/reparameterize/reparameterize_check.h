@@ -38,11 +38,13 @@ void check(const ReparameterizeArgsOf<T>& a) {
 template <class T>
 void check(const ReparameterizeGradArgsOf<T>& a) {
   check_shapes(a, a.grad_z, "reparameterize_backward");
-  for (const View<T, 2>& g : {a.grad_mu, a.grad_log_var}) {
+  const auto check_gradient = [&](const View<T, 2>& g) {
     FELBO_CHECK(g.rows == a.mu.rows && g.cols == a.mu.cols,
                 "reparameterize_backward: a gradient is {} x {}, expected {} x {}", g.rows, g.cols, a.mu.rows,
                 a.mu.cols);
-  }
+  };
+  check_gradient(a.grad_mu);
+  check_gradient(a.grad_log_var);
 }
 
 }  // namespace felbo
