@@ -7,6 +7,13 @@
 
 #include "kernels/common/noise_stream.h"
 
+// cuRAND's functions are for the device where a CUDA compiler reads them, and plain functions elsewhere.
+#if defined(__CUDACC__)
+#define FELBO_CURAND_INLINE __device__ inline
+#else
+#define FELBO_CURAND_INLINE inline
+#endif
+
 namespace felbo::test {
 
 /// What curand_init takes.
@@ -34,7 +41,7 @@ FELBO_HD inline CurandName curand_name(const NoiseStream& stream, std::uint32_t 
 }
 
 /// How many of `count` words from `name` on differ between felbo and cuRAND.
-FELBO_HD inline std::int64_t differing_words(const CurandName& name, std::int64_t count) {
+FELBO_CURAND_INLINE std::int64_t differing_words(const CurandName& name, std::int64_t count) {
   curandStatePhilox4_32_10_t state;
   curand_init(name.seed, name.subsequence, name.offset, &state);
   std::int64_t differing = 0;
@@ -45,8 +52,8 @@ FELBO_HD inline std::int64_t differing_words(const CurandName& name, std::int64_
 }
 
 /// How many of the words of elements [0, 4 * blocks) of one name differ.
-FELBO_HD inline std::int64_t differing_noise(const NoiseStream& stream, std::uint32_t datum,
-                                             std::uint32_t sample, std::uint32_t blocks) {
+FELBO_CURAND_INLINE std::int64_t differing_noise(const NoiseStream& stream, std::uint32_t datum,
+                                                 std::uint32_t sample, std::uint32_t blocks) {
   const CurandName name = curand_name(stream, datum, sample, 0);
   curandStatePhilox4_32_10_t state;
   curand_init(name.seed, name.subsequence, name.offset, &state);
