@@ -132,7 +132,11 @@ inline AdamBound adam_bound(const reference::AdamState<double>& s, double g, dou
     return reference::adam<double>(s, gradient, o.lr, o.beta1, o.beta2, o.epsilon, t);
   };
   AdamBound b{.want = at(g)};
-  for (const double moved : {g - error, g + error}) {
+  // m / sqrt(v) is largest in between where its derivative vanishes: at c d / (a e) of (a + c g) / sqrt(d + e
+  // g^2).
+  const double peak = (1 - o.beta1) * o.beta2 * s.v / (o.beta1 * s.m * (1 - o.beta2));
+  for (const double moved : {g - error, g + error, std::clamp(peak, g - error, g + error)}) {
+    if (std::isnan(moved)) continue;  // no moments yet
     const auto there = at(moved);
     b.theta = std::max(b.theta, std::abs(there.theta - b.want.theta));
     b.m = std::max(b.m, std::abs(there.m - b.want.m));

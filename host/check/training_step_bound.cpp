@@ -156,7 +156,7 @@ class ErrorAnalysis {
   }
 
   StepErrors operator()() {
-    const MlpErrors encoder = 
+    const MlpErrors encoder =
         forward_errors<T, float>(t_.encoder, storage_errors<T>(t_.likelihood_input.x), B_);
     take_posterior(encoder.x.back());
     const MlpErrors decoder = forward_errors<T, T>(t_.decoder, latent(), B_ * S_);

@@ -46,7 +46,8 @@ void bench_elbo_loss(const Exec& exec, benchmark::State& state, const Likelihood
   args.grad_log_var = latents(3);
   bench::measure(state, exec, [&] { elbo_loss(exec, which, args); });
   const auto element = static_cast<std::int64_t>(sizeof(Data)) + 8 * which.outputs();
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * rows * (element * cols + 16 * kLatent));
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * rows *
+                          (element * cols + 16 * kLatent));
 }
 
 const bool kRegistered = [] {
