@@ -32,7 +32,7 @@ __device__ void add_kl_quad(const ElboLossArgs<Data>& a, std::int64_t b, std::in
     kl += rm::kl(mu[i], clamp_log_var(log_var[i], a.clamp));
     totals.clamped += is_clamped(log_var[i], a.clamp);
     mu[i] = math::mul(factor, mu[i]);
-    log_var[i] = rm::grad_log_var(0.0f, log_var[i], factor, a.clamp);
+    log_var[i] = rm::kl_grad_log_var(log_var[i], factor, a.clamp);
   }
   totals.kl += static_cast<double>(kl);
   if constexpr (kGradient) {

@@ -16,7 +16,7 @@ FELBO_HD inline float intensity(float data, float divisor) {
 
 /// intensity() of bytes, without a division for each: the remainder of a quotient by way of the reciprocal is
 /// exact in an fma, and corrects it to the nearest float (Markstein, "Computation of elementary functions on
-/// the IBM RISC System/6000 processor", 1990, theorem 8.4).
+/// the IBM RISC System/6000 processor", 1990).
 struct ByteIntensity {
   float divisor;     // of [kSmallest, kLargest], so that nothing here leaves the range of normal floats
   float reciprocal;  // 1 / divisor

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/gather/gather_math.h"
@@ -41,7 +42,15 @@ struct XRow {
   const Data* data;
   XScale<Data> scale = {};
 
-  FELBO_HD float operator()(std::int64_t j) const { return scale(static_cast<float>(data[j])); }
+  /// Elements [begin, end) in floats, for the CPU: where they stand, or else in `room`.
+  const float* span(std::int64_t begin, std::int64_t end, float* room) const {
+    if constexpr (std::is_same_v<Data, float>) {
+      return data + begin;
+    } else {
+      for (std::int64_t j = begin; j < end; ++j) room[j - begin] = scale(static_cast<float>(data[j]));
+      return room;
+    }
+  }
 };
 
 // A source makes a family from numbers that the host knows, and says what each row of n dimensions adds to
@@ -73,11 +82,8 @@ struct VariancePerElementSource {
   FELBO_HD std::int32_t own_clamped() const { return 0; }
 };
 
-/// Calls f(source) with the source of `which`. Throws std::invalid_argument for a family with parameters of
-/// its own: those stand in memory that the host may not read.
 template <class F>
-void with_source_of(const Likelihood& which, const F& f) {
-  if (which.family == LikelihoodFamily::kBernoulli) return f(BernoulliSource{});
+void with_gaussian_source(const Likelihood& which, const F& f) {
   switch (which.variance) {
     case VarianceKind::kUnit:
       return f(given_variance_source(1.0f));
@@ -88,6 +94,18 @@ void with_source_of(const Likelihood& which, const F& f) {
     case VarianceKind::kLearned:
     case VarianceKind::kPerDimension:
       throw std::invalid_argument("a learned variance has no source that the host knows");
+  }
+}
+
+/// Calls f(source) with the source of `which`. Throws std::invalid_argument for a family with parameters of
+/// its own: those stand in memory that the host may not read.
+template <class F>
+void with_source_of(const Likelihood& which, const F& f) {
+  switch (which.family) {
+    case LikelihoodFamily::kBernoulli:
+      return f(BernoulliSource{});
+    case LikelihoodFamily::kGaussian:
+      return with_gaussian_source(which, f);
   }
 }
 

@@ -29,13 +29,12 @@ struct RowLanes {
 };
 
 /// Adds element j to lane l of the sums; writes its gradient if kGradient.
-template <bool kGradient, class Family, class Data>
-inline void add_element(const Family& family, std::int64_t n, const XRow<Data>& x, const float* output,
-                        float* grad, float grad_scale, float* own_sums, std::int64_t j, int l,
-                        RowLanes& lanes) {
+template <bool kGradient, class Family>
+inline void add_element(const Family& family, std::int64_t n, float x, const float* output, float* grad,
+                        float grad_scale, float* own_sums, std::int64_t j, int l, RowLanes& lanes) {
   float in[Family::kOutputs];
   for (int k = 0; k < Family::kOutputs; ++k) in[k] = output[k * n + j];
-  const auto terms = family(x(j), in, j);
+  const auto terms = family(x, in, j);
   lanes.log_p[l] += terms.log_p;
   if constexpr (Family::kExcess) lanes.excess[l] = math::join_excess(lanes.excess[l], terms.excess);
   if constexpr (Family::kClamps) lanes.clamped[l] += terms.clamped;
@@ -53,18 +52,24 @@ template <bool kGradient, class Family, class Data>
 RowTotals pass_over_row(Family family, std::int64_t n, const XRow<Data>& x, const float* output, float* grad,
                         float grad_scale, float* own_sums) {
   RowTotals totals;
+  float room[kLaneSpan];
   for (std::int64_t begin = 0; begin < n; begin += kLaneSpan) {
     const std::int64_t end = std::min(begin + kLaneSpan, n);
+    const float* x_span = x.span(begin, end, room);
     RowLanes lanes;
     std::int64_t j = begin;
+    // Elements do not touch one another, whether or not `grad` is `output`.
+#pragma GCC ivdep
     for (; j + kLanes <= end; j += kLanes) {
 #pragma GCC ivdep
       for (int l = 0; l < kLanes; ++l) {
-        add_element<kGradient>(family, n, x, output, grad, grad_scale, own_sums, j + l, l, lanes);
+        add_element<kGradient>(family, n, x_span[j + l - begin], output, grad, grad_scale, own_sums, j + l, l,
+                               lanes);
       }
     }
+#pragma GCC ivdep
     for (int l = 0; j < end; ++j, ++l) {
-      add_element<kGradient>(family, n, x, output, grad, grad_scale, own_sums, j, l, lanes);
+      add_element<kGradient>(family, n, x_span[j - begin], output, grad, grad_scale, own_sums, j, l, lanes);
     }
     lanes.template add_to<Family::kExcess>(totals);
   }

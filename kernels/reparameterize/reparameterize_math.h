@@ -19,11 +19,22 @@ FELBO_HD inline float log_qz(float eps, float log_var) {
   return -0.5f * math::fma(eps, eps, kLog2Pi + log_var);
 }
 
+/// Twice the derivative of kl_scale KL by log_var, which is not clamped here.
+FELBO_HD inline float kl_slope(float v, float kl_scale) { return kl_scale * (math::exp(v) - 1.0f); }
+
+/// The gradient by a log_var before the clamp, from the one after it.
+FELBO_HD inline float through_clamp(float gradient, float log_var, LogVarClamp bounds) {
+  return is_clamped(log_var, bounds) ? 0.0f : gradient;
+}
+
 /// grad_log_var from g = sum_s grad_z eps.
 FELBO_HD inline float grad_log_var(float g, float log_var, float kl_scale, LogVarClamp bounds) {
   const float v = clamp_log_var(log_var, bounds);
-  const float gradient = 0.5f * math::fma(g, sigma(v), kl_scale * (math::exp(v) - 1.0f));
-  return is_clamped(log_var, bounds) ? 0.0f : gradient;
+  return through_clamp(0.5f * math::fma(g, sigma(v), kl_slope(v, kl_scale)), log_var, bounds);
+}
+/// The same, bit for bit, for g = 0: through the KL alone.
+FELBO_HD inline float kl_grad_log_var(float log_var, float kl_scale, LogVarClamp bounds) {
+  return through_clamp(0.5f * kl_slope(clamp_log_var(log_var, bounds), kl_scale), log_var, bounds);
 }
 
 }  // namespace felbo::reparameterize_math
