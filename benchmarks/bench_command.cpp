@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "benchmarks/bench_exec.h"
+#include "benchmarks/gradient_bench.h"
 #include "benchmarks/peaks.h"
 #include "benchmarks/step_bench.h"
 #include "host/cli/commands.h"
@@ -22,6 +23,7 @@ struct BenchFlags {
   std::string filter;
   DeviceRequest device;
   int repetitions = 5;
+  int draws = 200;
   bool json = false;
 };
 
@@ -154,10 +156,32 @@ void bench_step(Results& results, bool on_gpu) {
   }
 }
 
+void bench_gradients(const BenchFlags& flags, Results& results) {
+  for (const bench::GradientScatter& g : bench::gradient_scatter(flags.draws)) {
+    results.add(
+        "gradients/" + g.objective, fmt::format("B:20/S:{}", g.samples), g.seconds, std::nullopt,
+        std::nullopt, std::nullopt,
+        fmt::format(
+            "encoder: variance {:.3g}, {:.3f} of {}'s, signal to noise {:.3f}; decoder: variance {:.3g}",
+            g.encoder_variance, g.encoder_ratio,
+            g.objective == "iwae" || g.objective == "dreg" ? "iwae" : "elbo", g.encoder_snr,
+            g.decoder_variance),
+        {{"samples", g.samples},
+         {"draws", flags.draws},
+         {"encoder_variance", g.encoder_variance},
+         {"decoder_variance", g.decoder_variance},
+         {"encoder_variance_ratio", g.encoder_ratio},
+         {"encoder_snr", g.encoder_snr}});
+  }
+}
+
 void run_bench(const BenchFlags& flags) {
   const bool all = flags.what == "all";
-  FELBO_CHECK(all || flags.what == "kernels" || flags.what == "gemm" || flags.what == "step",
-              "bench what? kernels, gemm, step or all; got '{}'", flags.what);
+  FELBO_CHECK(all || flags.what == "kernels" || flags.what == "gemm" || flags.what == "step" ||
+                  flags.what == "gradients",
+              "bench what? kernels, gemm, step, gradients or all; got '{}'", flags.what);
+  FELBO_CHECK(flags.draws >= 2 && flags.draws <= 1'000'000, "--draws must be between 2 and 1000000, got {}",
+              flags.draws);
   FELBO_CHECK(flags.repetitions >= 2 && flags.repetitions <= 1000,
               "--repetitions must be between 2 and 1000, got {}", flags.repetitions);
   const std::optional<int> cuda = cuda_index(flags.device);
@@ -171,14 +195,17 @@ void run_bench(const BenchFlags& flags) {
   if (all || flags.what == "kernels") bench_kernels(flags, results);
   if (all || flags.what == "gemm") bench_gemm(results);
   if (all || flags.what == "step") bench_step(results, cuda.has_value());
+  if (all || flags.what == "gradients") bench_gradients(flags, results);
   if (flags.json) print_json({{"device", device}, {"results", results.rows()}});
 }
 
 void check_kernel_flags(const CLI::App& command, const BenchFlags& flags) {
   for (const char* name : {"--filter", "--repetitions"}) {
-    FELBO_CHECK(command.get_option(name)->count() == 0 || (flags.what != "gemm" && flags.what != "step"),
+    FELBO_CHECK(command.get_option(name)->count() == 0 || flags.what == "kernels" || flags.what == "all",
                 "{} goes with bench kernels (or all), not with bench {}", name, flags.what);
   }
+  FELBO_CHECK(command.get_option("--draws")->count() == 0 || flags.what == "gradients" || flags.what == "all",
+              "--draws goes with bench gradients (or all), not with bench {}", flags.what);
 }
 
 }  // namespace
@@ -188,9 +215,12 @@ void add_bench_command(CLI::App& app) {
       app.add_subcommand("bench", "Time the ops and the training step against what this machine allows");
   auto flags = std::make_shared<BenchFlags>();
   command->option_defaults()->always_capture_default();
-  command->add_option("WHAT", flags->what, "kernels, gemm, step or all");
+  command->add_option("WHAT", flags->what,
+                      "kernels, gemm, step, gradients (how the objectives' estimates scatter) or all");
   command->add_option("--filter", flags->filter, "Regular expression: the kernels whose name matches");
   command->add_option("--repetitions", flags->repetitions, "Timings of which the median is taken (kernels)");
+  command->add_option("--draws", flags->draws,
+                      "Draws of the noise that variances are taken over (gradients)");
   command->add_option("--threads", flags->device.threads, "CPU threads, 0 for all cores");
   command->add_option("--device", flags->device.device, "auto, cpu, cuda or cuda:N");
   command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");

@@ -137,7 +137,7 @@ StepTiming time_step_on(const Exec& exec, const StepShape& shape) {
   const std::vector<std::uint32_t> order = epoch_order(0, 0, rows);
   const std::int64_t steps = rows / batch;
   const std::span<const std::uint32_t> full_batches{order.data(), static_cast<std::size_t>(steps * batch)};
-  const std::vector<double> rates(static_cast<std::size_t>(steps), 1e-4);
+  const std::vector<StepRates> rates(static_cast<std::size_t>(steps), {.lr = 1e-4});
   std::int64_t taken = 0;
   const auto one_step = [&] {
     if (taken++ % steps == 0) step.begin(full_batches, rates);

@@ -43,6 +43,8 @@ endif()
 # Tests of many samples, which only count or average what others judge element by element, take minutes emulated.
 set(emulated_filter_evaluate "-*Scatters*:*WithAnotherPosterior*:*CountsEachClamped*:*TheTilesDoNotMatter*:*ThreadsDoNot*")
 
+set(emulated_filter_train "-GradientMoments.*")
+
 function(felbo_add_emulated_runs test target)
   set(filter "")
   if(emulated_filter_${test})

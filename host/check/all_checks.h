@@ -7,6 +7,7 @@
 #include "host/check/check.h"
 #include "host/check/dense_checks.h"
 #include "host/check/elbo_loss_checks.h"
+#include "host/check/free_bits_checks.h"
 #include "host/check/gather_checks.h"
 #include "host/check/likelihood_checks.h"
 #include "host/check/minibatch_checks.h"
@@ -26,6 +27,7 @@ std::vector<Check<Exec>> all_checks() {
   add_gather_checks(checks);
   add_dense_checks(checks);
   add_reparameterize_checks(checks);
+  add_free_bits_checks(checks);
   add_likelihood_checks(checks);
   add_objective_checks(checks);
   add_elbo_loss_checks(checks);

@@ -19,6 +19,7 @@
 #include "kernels/counts/counts.h"
 #include "kernels/dense/dense.h"
 #include "kernels/elbo_loss/elbo_loss.h"
+#include "kernels/free_bits/free_bits.h"
 #include "kernels/gather/gather.h"
 #include "kernels/likelihood/likelihood.h"
 #include "kernels/minibatch/minibatch.h"
@@ -131,13 +132,23 @@ inline void dense(const DistantExec& exec, const DenseArgs& a) {
 inline void dense_backward(const DistantExec& exec, const DenseGradArgs& a) {
   exec.run(
       "dense_backward", [&](const CpuExec& cpu) { dense_backward(cpu, a); },
-      [&] { a.grad_weight(a.grad_weight.rows - 1, a.grad_weight.cols - 1) *= 1.001f; });
+      [&] { a.grad_weight(a.grad_weight.rows - 1, a.grad_weight.cols - 1) *= 1.02f; });
+}
+inline void free_bits(const DistantExec& exec, const FreeBitsArgs& a) {
+  exec.run(
+      "free_bits", [&](const CpuExec& cpu) { free_bits(cpu, a); },
+      [&] { a.weight(a.weight.size - 1) = 1.0f - a.weight(a.weight.size - 1); });
 }
 template <class T>
 void gather(const DistantExec& exec, const GatherArgs<T>& a) {
   exec.run(
       "gather", [&](const CpuExec& cpu) { gather(cpu, a); },
       [&] { a.x(a.x.rows - 1, a.x.cols - 1) = 1.0f - a.x(a.x.rows - 1, a.x.cols - 1); });
+}
+inline void importance_weights(const DistantExec& exec, const ImportanceWeightsArgs& a) {
+  exec.run(
+      "importance_weights", [&](const CpuExec& cpu) { importance_weights(cpu, a); },
+      [&] { a.weight(a.weight.size - 1) *= 1.02f; });
 }
 inline void likelihood(const DistantExec& exec, const Likelihood& which, const LikelihoodArgs& a) {
   exec.run(

@@ -112,10 +112,58 @@ void check_log_mean_exp_in_calls(const Exec& exec, Parity& parity) {
 }
 
 template <class Exec>
+void check_importance_weights(const Exec& exec, Parity& parity) {
+  constexpr std::int64_t kBatch = 5;
+  for (const int samples : {1, 2, 33, 257, 1025}) {
+    for (const float spread : {0.5f, 5.0f, 30.0f}) {
+      parity.begin_case(fmt::format("B {} S {}, spread {}", kBatch, samples, spread));
+      const std::int64_t size = kBatch * samples;
+      auto log_px = normals(exec, 1, size, {0, samples % 3}, kInputSeed, spread, -90.0f);
+      auto log_pz = normals(exec, 1, size, {0, 1}, kInputSeed + 1, 2.0f, -28.0f);
+      auto log_qz = normals(exec, 1, size, {0, 2}, kInputSeed + 2, 2.0f, -10.0f);
+      Mirror<Exec, float> weight(exec, 1, size, {0, 1}), bound(exec, 1, kBatch);
+      Mirror<Exec, double> total = row_of(exec, Values{1000.0});
+      importance_weights(exec, {.log_px_given_z = log_px.vector(),
+                                .log_pz = log_pz.vector(),
+                                .log_qz_given_x = log_qz.vector(),
+                                .samples = samples,
+                                .weight = weight.vector(),
+                                .bound = bound.vector(),
+                                .total = total.vector()});
+      Values weights, weight_tolerance, bounds, bound_tolerance;
+      double sum = 1000.0;
+      for (std::int64_t b = 0; b < kBatch; ++b) {
+        Values log_w;
+        for (std::int64_t k = b * samples; k < (b + 1) * samples; ++k)
+          log_w.push_back(static_cast<double>(log_px.host()(0, k)) + log_pz.host()(0, k) -
+                          log_qz.host()(0, k));
+        const Values shares = reference::normalised_weights(log_w);
+        const double largest = *std::ranges::max_element(shares);
+        bounds.push_back(reference::log_mean_exp(log_w));
+        bound_tolerance.push_back(log_mean_exp_tolerance(samples, 1, bounds.back()) +
+                                  0.51 * kEps * std::abs(bounds.back()));
+        sum += bounds.back();
+        // (2 + d / 2) kEps of a weight at distance d below the largest, and as much of their sum; a weight
+        // below e^-87 of the largest counts as 0.
+        for (const double share : shares) {
+          weights.push_back(share);
+          weight_tolerance.push_back(
+              kEps * share * (5 + (std::log(largest / share) + std::log(samples)) / 2) + kTiny);
+        }
+      }
+      weight.judge(parity, "weight", weights, weight_tolerance);
+      bound.judge(parity, "bound", bounds, bound_tolerance);
+      total.judge(parity, "total", {sum}, kBatch * kEps * 500.0);
+    }
+  }
+}
+
+template <class Exec>
 void add_objective_checks(std::vector<Check<Exec>>& checks) {
   checks.push_back({"elbo/terms and totals", check_elbo<Exec>});
   checks.push_back({"log_mean_exp/one call", check_log_mean_exp<Exec>});
   checks.push_back({"log_mean_exp/several calls", check_log_mean_exp_in_calls<Exec>});
+  checks.push_back({"importance_weights/weights and bound", check_importance_weights<Exec>});
 }
 
 }  // namespace felbo::checks

@@ -171,6 +171,63 @@ void check_reparameterize_backward(const Exec& exec, const LatentCase& c, Parity
   grad_log_var.judge(parity, "grad_log_var", want.log_var, log_var_tolerance);
 }
 
+/// The estimates by samples, with weights 1, 2, ... over their sum.
+template <class Exec>
+void check_sample_gradient(const Exec& exec, const LatentCase& c, PosteriorGradient kind, Parity& parity) {
+  parity.begin_case(
+      fmt::format("B {} S {} Z {}, estimate {}", c.batch, c.samples, c.latent, static_cast<int>(kind)));
+  LatentProblem<Exec> p(exec, c);
+  const float kl_scale = 0.37f;
+  std::vector<float> weights;
+  for (std::int64_t r = 0; r < p.rows; ++r)
+    weights.push_back(static_cast<float>(r % c.samples + 1) /
+                      (0.5f * static_cast<float>(c.samples * (c.samples + 1))));
+  Mirror<Exec, float> weight = row_of(exec, weights);
+  Mirror<Exec, float> grad_mu(exec, c.batch, c.latent, p.layout),
+      grad_log_var(exec, c.batch, c.latent, p.layout);
+  reparameterize_backward(exec, {.mu = p.mu.matrix(),
+                                 .log_var = p.log_var.matrix(),
+                                 .clamp = c.clamp,
+                                 .noise = p.kNoise,
+                                 .datum = p.datum.vector(),
+                                 .first_sample = p.kFirstSample,
+                                 .samples = c.samples,
+                                 .grad_z = p.grad_z.matrix(),
+                                 .kl_scale = kl_scale,
+                                 .grad_mu = grad_mu.matrix(),
+                                 .grad_log_var = grad_log_var.matrix(),
+                                 .gradient = kind,
+                                 .weight = weight.vector()});
+  const auto want = reference::sample_gradient<double>(
+      kind, p.mu.doubles(), p.log_var.doubles(), p.grad_z.doubles(), weight.doubles(), c.batch, c.samples,
+      c.latent, kl_scale, c.clamp.lo, c.clamp.hi, p.draw());
+  // As above, with g = grad_z + kl_scale w (z - eps / sigma) for grad_z, where eps's error moves both z and
+  // eps / sigma.
+  const bool total = kind == PosteriorGradient::kMonteCarlo;
+  Values mu_tolerance, log_var_tolerance;
+  for (int b = 0; b < c.batch; ++b) {
+    for (int d = 0; d < c.latent; ++d) {
+      const double v = p.clamped_log_var(b, d), sigma = std::exp(v / 2);
+      double sum_mu = 0, sum_v = total ? kl_scale : 0.0, through_mu = 0, through_v = 0;
+      for (int s = 0; s < c.samples; ++s) {
+        const std::int64_t row = std::int64_t{b} * c.samples + s;
+        const auto [signed_e, error] = p.eps(b, s, d);
+        const double w = weight.host()(0, row), e = std::abs(signed_e), factor = kl_scale * w;
+        const double outer = kind == PosteriorGradient::kDoublyReparameterized ? w : 1.0;
+        const double scale = std::abs(p.mu.host()(b, d)) + sigma * e + (total ? 0.0 : e / sigma);
+        const double g = outer * (std::abs(p.grad_z.host()(row, d)) + factor * scale);
+        const double moved = outer * factor * (sigma + (total ? 0.0 : 1 / sigma)) * error;
+        sum_mu += g, through_mu += moved;
+        sum_v += g * e * sigma, through_v += (moved * e + g * error) * sigma;
+      }
+      mu_tolerance.push_back((samples_k(c.samples) + 4) * kEps * sum_mu + through_mu);
+      log_var_tolerance.push_back((samples_k(c.samples) + 4) * kEps * sum_v + through_v);
+    }
+  }
+  grad_mu.judge(parity, "grad_mu", want.mu, mu_tolerance);
+  grad_log_var.judge(parity, "grad_log_var", want.log_var, log_var_tolerance);
+}
+
 /// "one sample" and so on, each with its cases.
 inline std::vector<std::pair<std::string, std::vector<LatentCase>>> latent_cases() {
   std::vector<LatentCase> one, several;
@@ -194,6 +251,15 @@ void add_reparameterize_checks(std::vector<Check<Exec>>& checks) {
     checks.push_back({"reparameterize_backward/" + name, [cases = cases](const Exec& exec, Parity& parity) {
                         for (const LatentCase& c : cases) check_reparameterize_backward(exec, c, parity);
                       }});
+    checks.push_back(
+        {"reparameterize_backward/by samples, " + name, [cases = cases](const Exec& exec, Parity& parity) {
+           for (const LatentCase& c : cases) {
+             for (const PosteriorGradient kind :
+                  {PosteriorGradient::kMonteCarlo, PosteriorGradient::kStickingTheLanding,
+                   PosteriorGradient::kDoublyReparameterized})
+               check_sample_gradient(exec, c, kind, parity);
+           }
+         }});
   }
 }
 

@@ -139,7 +139,7 @@ Values backward_errors(const Layers& layers, const MlpErrors& forward, Values gr
 
 struct StepErrors {
   Values gradient;  // (P)
-  double log_px_given_z = 0, kl = 0;
+  double log_px_given_z = 0, kl = 0, bound = 0;
 };
 
 template <class T>
@@ -194,10 +194,7 @@ class ErrorAnalysis {
     for (int b = 0; b < B_; ++b) {
       for (int s = 0; s < S_; ++s) {
         for (int d = 0; d < Z_; ++d) {
-          const double sigma = std::exp(log_var(b, d) / 2);
-          const auto [e, error] = eps(b, s, d);
-          z.push_back(mu_[at(b, d)] + sigma * std::abs(e) / 2 * log_var_[at(b, d)] +
-                      sample_tolerance(t_.mu[at(b, d)], sigma, e, error));
+          z.push_back(drawn_error(b, s, d));
           z.back() += storage_error<T>(std::abs(t_.latent.z[z.size() - 1]) + z.back());
         }
       }
@@ -209,8 +206,11 @@ class ErrorAnalysis {
   Values likelihood(const Values& output) {
     const auto& want = t_.likelihood;
     const int X = static_cast<int>(config_.dimensions);
+    const auto even = reference::likelihood(config_.likelihood, t_.likelihood_input);
+    take_weight_errors(even, output);
     // The gradients are functions of one or two outputs of the same element: how far they move within them.
     Values errors(output.size());
+    const std::size_t outputs = output.size() / t_.weight.size();
     for (const double first : {-1.0, 1.0}) {
       for (const double second : {-1.0, 1.0}) {
         auto moved = t_.likelihood_input;
@@ -218,34 +218,79 @@ class ErrorAnalysis {
           moved.output[i] += (i / X % config_.likelihood.outputs() == 0 ? first : second) * output[i];
         const auto there = reference::likelihood(config_.likelihood, moved);
         for (std::size_t i = 0; i < output.size(); ++i)
-          errors[i] = std::max(errors[i], std::abs(there.grad_output[i] - want.grad_output[i]));
+          errors[i] = std::max(errors[i],
+                               t_.weight[i / outputs] * std::abs(there.grad_output[i] - even.grad_output[i]));
       }
     }
     for (std::size_t i = 0; i < errors.size(); ++i) {
-      errors[i] += kOutputGradientK * kEps * want.grad_scale[i];
+      errors[i] += (kOutputGradientK * kEps + weight_[i / outputs]) * want.grad_scale[i];
       errors[i] += storage_error<T>(std::abs(want.grad_output[i]) + errors[i]);
     }
-    // log p moves with its gradient; so does the gradient of a log-variance that elements share.
-    for (std::size_t i = 0; i < output.size(); ++i) {
-      const double moved = std::abs(want.grad_output[i]) * output[i];
-      out_.log_px_given_z += moved * B_;
-      if (!want.grad_own.empty()) own_error(i % X % want.grad_own.size()) += moved;
-    }
-    for (const double scale : want.log_px_scale)
-      out_.log_px_given_z += log_px_k(config_.likelihood, X) * kEps * scale / S_;
+    // The gradient of a log-variance that elements share moves with that of the outputs.
+    for (std::size_t i = 0; !want.grad_own.empty() && i < output.size(); ++i)
+      own_error(i % X % want.grad_own.size()) += std::abs(want.grad_output[i]) * output[i];
+    const double weights = *std::ranges::max_element(weight_);
     for (std::size_t i = 0; i < want.grad_own.size(); ++i)
-      own_error(i) += own_k(config_.likelihood, X) * kEps * want.grad_own_scale[i];
+      own_error(i) += (own_k(config_.likelihood, X) * kEps + weights) * want.grad_own_scale[i];
     return errors;
+  }
+
+  /// Of log p(x|z), which moves with its gradient, and of the importance weights, relative to them: those of
+  /// the log-weights of the datum, and those of a weight itself (objective_math.h).
+  void take_weight_errors(const reference::LikelihoodOutcome<double>& even, const Values& output) {
+    const std::size_t outputs = output.size() / t_.weight.size(), S = std::size_t(S_);
+    const double k = log_px_k(config_.likelihood, static_cast<int>(config_.dimensions));
+    Values log_w;
+    for (std::size_t r = 0; r < t_.weight.size(); ++r) {
+      double error = k * kEps * even.log_px_scale[r];
+      for (std::size_t i = r * outputs; i < (r + 1) * outputs; ++i)
+        error += std::abs(even.grad_output[i]) * B_ * output[i];
+      out_.log_px_given_z += error / S_;
+      log_w.push_back(error + density_error(static_cast<int>(r)));
+    }
+    weight_.assign(t_.weight.size(), 0.0);
+    if (!has_importance_weights(in_.options.objective)) return;
+    for (std::size_t r = 0; r < t_.weight.size(); ++r) {
+      const auto first = log_w.begin() + static_cast<std::int64_t>(r / S * S);
+      const double largest = *std::max_element(first, first + S_);
+      weight_[r] = log_w[r] + largest + kEps * (4 + std::min(100.0, -std::log(t_.weight[r])));
+      if (r % S == 0) out_.bound += largest;
+    }
+  }
+
+  /// Of log p(z) - log q(z|x) of row r.
+  double density_error(int r) const {
+    double error = 0, scale = 0;
+    for (int d = 0; d < Z_; ++d) {
+      const int b = r / S_;
+      const auto [e, of_eps] = eps(b, r % S_, d);
+      const double z = t_.latent.z[std::size_t(r) * Z_ + d], v = log_var(b, d);
+      error += std::abs(z) * drawn_error(b, r % S_, d) + std::abs(e) * of_eps + log_var_[at(b, d)] / 2;
+      scale += 3.68 + z * z + std::abs(v) + e * e;
+    }
+    return error + row_k(Z_) * kEps * scale;
+  }
+
+  /// Of z as it is drawn, before it is stored.
+  double drawn_error(int b, int s, int d) const {
+    const double sigma = std::exp(log_var(b, d) / 2);
+    const auto [e, error] = eps(b, s, d);
+    return mu_[at(b, d)] + sigma * std::abs(e) / 2 * log_var_[at(b, d)] +
+           sample_tolerance(t_.mu[at(b, d)], sigma, e, error);
   }
   double& own_error(std::size_t i) {
     return out_.gradient[std::size_t(reference::entry_of(*in_.vae, "likelihood.log_var").offset) + i];
   }
 
   Values posterior_gradient(const Values& grad_z) const {
-    const double kl_scale = in_.options.beta / B_;
     Values errors(std::size_t(2) * B_ * Z_);
     for (int b = 0; b < B_; ++b) {
       for (int d = 0; d < Z_; ++d) {
+        if (in_.options.objective != TrainingObjective::kElbo) {
+          sample_gradient(grad_z, b, d, errors);
+          continue;
+        }
+        const double kl_scale = in_.rates.beta / B_ * t_.kl_weight[std::size_t(d)];
         const double v = log_var(b, d), sigma = std::exp(v / 2);
         double sum_mu = kl_scale * std::abs(t_.mu[at(b, d)]), sum_v = kl_scale * (std::exp(v) + 1);
         double in_mu = kl_scale * mu_[at(b, d)], in_v = 0, slope = kl_scale * std::exp(v) / 2;
@@ -261,6 +306,10 @@ class ErrorAnalysis {
         errors[std::size_t(2 * b) * Z_ + d] = in_mu + samples_k(S_) * kEps * sum_mu;
         errors[std::size_t(2 * b + 1) * Z_ + d] =
             inside ? in_v + slope * log_var_[at(b, d)] + samples_k(S_) * kEps * sum_v : 0.0;
+      }
+    }
+    for (int b = 0; b < B_; ++b) {
+      for (int d = 0; d < Z_; ++d) {
         for (const auto& [i, gradient] :
              {std::pair(std::size_t(2 * b) * Z_ + d, t_.grad_posterior.mu[at(b, d)]),
               std::pair(std::size_t(2 * b + 1) * Z_ + d, t_.grad_posterior.log_var[at(b, d)])})
@@ -270,23 +319,54 @@ class ErrorAnalysis {
     return errors;
   }
 
+  /// The same for dimension d of datum b where the gradient is estimated by samples: g = grad_z + c w z, or
+  /// with z - eps / sigma for z, and w times that.
+  void sample_gradient(const Values& grad_z, int b, int d, Values& errors) const {
+    const PosteriorGradient kind = felbo::posterior_gradient(in_.options.objective);
+    const bool total = kind == PosteriorGradient::kMonteCarlo;
+    const double c = in_.rates.beta / B_, v = log_var(b, d), sigma = std::exp(v / 2);
+    double in_mu = 0, in_v = total ? kEps * c : 0.0, sum_mu = 0, sum_v = total ? c : 0.0;
+    for (int s = 0; s < S_; ++s) {
+      const std::size_t row = std::size_t(b) * S_ + s, r = row * Z_ + d;
+      const auto [e, of_eps] = eps(b, s, d);
+      const double w = t_.weight[row], z = t_.mu[at(b, d)] + sigma * e;
+      const double slope = total ? std::abs(z) : std::abs(z) + std::abs(e) / sigma;
+      const double by_scale = total ? 0.0 : (std::abs(e) / 2 * log_var_[at(b, d)] + of_eps) / sigma;
+      double g = std::abs(t_.grad_z[r]) + c * w * slope;
+      double error =
+          grad_z[r] + c * w * (drawn_error(b, s, d) + by_scale + (weight_[row] + 4 * kEps) * slope);
+      if (kind == PosteriorGradient::kDoublyReparameterized) {
+        error = w * (error + weight_[row] * g);
+        g *= w;
+      }
+      in_mu += error, sum_mu += g, sum_v += g * std::abs(e) * sigma;
+      in_v +=
+          (error * std::abs(e) + g * of_eps) * sigma / 2 + g * std::abs(e) * sigma / 4 * log_var_[at(b, d)];
+    }
+    errors[std::size_t(2 * b) * Z_ + d] = in_mu + samples_k(S_) * kEps * sum_mu;
+    errors[std::size_t(2 * b + 1) * Z_ + d] =
+        v == t_.log_var[at(b, d)] ? in_v + samples_k(S_) * kEps * sum_v : 0.0;
+  }
+
   const reference::StepInput<double>& in_;
   const reference::StepTrace<double>& t_;
   const VaeConfig& config_;
   int B_, S_, Z_;
   Values mu_, log_var_;
+  Values weight_;  // (B S) of the samples' weights, relative to them
   StepErrors out_;
 };
 
 }  // namespace
 
-ExpectedStep::ExpectedStep(const reference::StepInput<double>& in, const Values& m, const Values& v, float lr,
+ExpectedStep::ExpectedStep(const reference::StepInput<double>& in, const Values& m, const Values& v,
                            Storage storage)
     : vae_(in.vae), count_(static_cast<std::int64_t>(in.rows.size())), want_(reference::step(in)) {
   const bool rounds = storage == Storage::kBFloat16;
   const StepErrors errors = rounds ? ErrorAnalysis<BFloat16>(in, want_)() : ErrorAnalysis<float>(in, want_)();
   const double share = rounds ? kShare<BFloat16> : kShare<float>;
-  const AdamOptions adam{lr, in.options.adam_beta1, in.options.adam_beta2, in.options.adam_epsilon};
+  const AdamOptions adam{static_cast<float>(in.rates.lr), in.options.adam_beta1, in.options.adam_beta2,
+                         in.options.adam_epsilon};
   for (std::size_t i = 0; i < in.parameters.size(); ++i) {
     const double error = share * errors.gradient[i];
     adam_.push_back(adam_bound({in.parameters[i], m[i], v[i]}, want_.gradient[i], error, adam, in.step + 1));
@@ -294,6 +374,7 @@ ExpectedStep::ExpectedStep(const reference::StepInput<double>& in, const Values&
   }
   log_px_tolerance_ = share * errors.log_px_given_z + kEps * std::abs(want_.log_px_given_z);
   kl_tolerance_ = share * errors.kl;
+  bound_tolerance_ = share * errors.bound + kEps * (std::abs(want_.bound) + 4 * static_cast<double>(count_));
 }
 
 void ExpectedStep::judge_gradient(Parity& parity, const std::vector<float>& gradient) const {
@@ -322,6 +403,7 @@ void ExpectedStep::judge_totals(Parity& parity, const TrainingTotals& got) const
   // The ELBO: a difference of the two, rounded to float for each datum.
   parity.element("elbo", 0, 0, got.elbo, want_.elbo,
                  log_px_tolerance_ + kl_tolerance_ + kEps * (std::abs(want_.log_px_given_z) + want_.kl));
+  parity.element("bound", 0, 0, got.bound, want_.bound, bound_tolerance_);
   parity.element("count", 0, 0, static_cast<double>(got.count), static_cast<double>(count_), 0);
   parity.element("clamped", 0, 0, static_cast<double>(got.clamped), static_cast<double>(want_.clamped), 0);
 }

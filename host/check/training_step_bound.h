@@ -18,8 +18,8 @@ enum class Storage { kFloat, kBFloat16 };
 /// analysis over the ops that it is made of.
 class ExpectedStep {
  public:
-  /// Of a step on `in` at learning rate `lr`, from Adam's moments `m` and `v` (P) as they stand before it.
-  ExpectedStep(const reference::StepInput<double>& in, const Values& m, const Values& v, float lr,
+  /// Of a step on `in` from Adam's moments `m` and `v` (P) as they stand before it.
+  ExpectedStep(const reference::StepInput<double>& in, const Values& m, const Values& v,
                Storage storage = Storage::kFloat);
 
   /// Compare what the step gave: its flat gradient (P); parameters and moments (P) after it; sums over its
@@ -34,7 +34,7 @@ class ExpectedStep {
   reference::StepTrace<double> want_;
   Values gradient_tolerance_;  // (P)
   std::vector<AdamBound> adam_;
-  double log_px_tolerance_ = 0, kl_tolerance_ = 0;
+  double log_px_tolerance_ = 0, kl_tolerance_ = 0, bound_tolerance_ = 0;
 };
 
 }  // namespace felbo::checks

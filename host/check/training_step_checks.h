@@ -18,6 +18,7 @@ struct StepCase {
   std::string likelihood, variance;
   Activation activation;
   Binarize binarize;
+  TrainingObjective objective = TrainingObjective::kElbo;
 };
 
 /// Bytes for a Bernoulli, normals for a Gaussian.
@@ -65,19 +66,19 @@ void check_training_step(const Exec& exec, const StepCase& c, Parity& parity) {
   ModelState<Exec> state(exec, vae);
   upload(exec, step_parameters(vae), state.parameters.view());
   const TrainingStepOptions options{
-      .max_batch = 7, .samples = 2, .beta = 0.5f, .binarize = c.binarize, .seed = kNoiseSeed};
+      .max_batch = 7, .samples = 3, .objective = c.objective, .binarize = c.binarize, .seed = kNoiseSeed};
   TrainingStep<Exec> step(exec, vae, data, state, options);
   const std::vector<std::uint32_t> order{3, 0, 12, 7, 5, 1, 9, 11, 2, 6};
-  const std::vector<double> rates{1e-2, 5e-3};
+  const double beta = has_importance_weights(c.objective) ? 1.0 : 0.5;
+  const std::vector<StepRates> rates{{1e-2, beta}, {5e-3, beta}};
   for (int taken = 0; taken < 4; ++taken) {
     parity.begin_case(fmt::format("step {}", taken));
     if (taken % 2 == 0) step.begin(order, rates);
     const std::vector<std::uint32_t> rows(order.begin() + 7 * (taken % 2),
                                           taken % 2 == 0 ? order.begin() + 7 : order.end());
-    const ExpectedStep expected(
-        {&vae, &part, options, rows, state.step, fetch(exec, state.parameters.view())},
-        fetch(exec, state.m.view()), fetch(exec, state.v.view()),
-        static_cast<float>(rates[static_cast<std::size_t>(taken % 2)]));
+    const ExpectedStep expected({&vae, &part, options, rows, state.step, fetch(exec, state.parameters.view()),
+                                 rates[static_cast<std::size_t>(taken % 2)]},
+                                fetch(exec, state.m.view()), fetch(exec, state.v.view()));
     step();
     expected.judge_gradient(parity, to_host(exec, step.gradient()));
     expected.judge_state(parity, fetch(exec, state.parameters.view()), fetch(exec, state.m.view()),
@@ -94,6 +95,9 @@ void add_training_step_checks(std::vector<Check<Exec>>& checks) {
   };
   add("bernoulli, dynamic", {"bernoulli", "learned", Activation::kRelu, Binarize::kDynamic});
   add("gaussian, learned", {"gaussian", "learned", Activation::kTanh, Binarize::kNone});
+  add("iwae", {"gaussian", "learned", Activation::kTanh, Binarize::kNone, TrainingObjective::kIwae});
+  add("dreg", {"bernoulli", "learned", Activation::kTanh, Binarize::kDynamic, TrainingObjective::kDreg});
+  add("stl", {"bernoulli", "learned", Activation::kTanh, Binarize::kDynamic, TrainingObjective::kStl});
 }
 
 }  // namespace felbo::checks

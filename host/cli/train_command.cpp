@@ -184,10 +184,17 @@ std::string metrics_line(const State& state, const EpochTraining& train, const E
                               {"train_log_px_given_z", train.terms.log_px_given_z},
                               {"train_kl", train.terms.kl},
                               {"lr", train.lr},
+                              {"beta", train.beta},
                               {"clamped", train.clamped},
                               {"held_out_clamped", held_out.clamped},
                               {"samples_per_second", train.samples_per_second},
                               {"seconds", train.seconds}};
+  if (held_out.samples > 1) {  // an objective with importance weights: its bound, with as many samples
+    line["log_px"] = held_out.log_px.mean;
+    line["log_px_stderr"] = json_number(held_out.log_px.standard_error);
+    line["samples"] = held_out.samples;
+    line["train_log_px"] = train.bound;
+  }
   return line.dump();
 }
 
@@ -247,6 +254,7 @@ class EpochLoop {
       : t_(training),
         held_out_(held_out_part(t_.data)),
         schedule_(lr_schedule(t_.config)),
+        beta_(beta_schedule(t_.config)),
         train_(t_.exec, t_.data.train),
         judged_(t_.exec, *held_out_.part),
         batch_(std::min(t_.config.batch, train_.rows())),
@@ -268,15 +276,20 @@ class EpochLoop {
     return options;
   }
 
+  /// The bound that training maximises is that of its number of samples.
+  std::int64_t held_out_samples() const {
+    return has_importance_weights(training_options(t_.config).objective) ? t_.config.samples : 1;
+  }
+
   void judge() {
     result_.held_out = evaluate(t_.exec, t_.vae, t_.state.parameters.view(), judged_,
-                                {1, binarize_mode(t_.config), t_.config.seed});
+                                {held_out_samples(), binarize_mode(t_.config), t_.config.seed});
   }
 
   void run_epoch() {
     progress_.begin_epoch(t_.state.epoch + 1);
     const EpochTraining epoch =
-        train_epoch(step_, t_.state, train_.rows(), batch_, t_.config.seed, schedule_, progress_);
+        train_epoch(step_, t_.state, train_.rows(), batch_, t_.config.seed, schedule_, beta_, progress_);
     judge();
     check_finite("held-out", t_.state.epoch, terms_of(result_.held_out));
     result_.samples += train_.rows();
@@ -305,6 +318,7 @@ class EpochLoop {
   Training<Exec>& t_;
   NamedPart held_out_;
   LrSchedule schedule_;
+  BetaSchedule beta_;
   ResidentData<Exec> train_, judged_;
   std::int64_t batch_;
   TrainingStep<Exec, T> step_;
@@ -346,6 +360,7 @@ nlohmann::ordered_json result_json(const Training<Exec>& t, const TrainResult& r
           {"log_px_given_z", json_number(e.log_px_given_z.mean)},
           {"kl", json_number(e.kl.mean)},
           {"split", split},
+          {"objective", t.config.objective},
           {"epochs", t.state.epoch},
           {"samples_per_second", result.samples > 0 ? json_number(rate) : nullptr},
           {"seconds", seconds},
@@ -373,6 +388,11 @@ void train_with(const Exec& exec, PreparedRun prepared, const TrainFlags& flags,
     return;
   }
   nlohmann::ordered_json json = result_json(training, result, held_out.name, seconds);
+  if (result.held_out.samples > 1) {
+    json["log_px"] = json_number(result.held_out.log_px.mean);
+    json["log_px_stderr"] = json_number(result.held_out.log_px.standard_error);
+    json["samples"] = result.held_out.samples;
+  }
   add_exact(json, exact);
   print_json(json);
 }

@@ -126,11 +126,28 @@ LrSchedule lr_schedule(const RunConfig& config) {
   return LrSchedule::parse(config.lr_schedule, config.lr, config.epochs, config.warmup_epochs);
 }
 
+BetaSchedule beta_schedule(const RunConfig& config) {
+  return BetaSchedule::parse(config.beta_schedule, config.beta);
+}
+
+/// What goes with which objective, and why what does not is refused.
+void check_objective(const RunConfig& config) {
+  const TrainingObjective objective = training_objective_from_name(config.objective);
+  check_range("--free-bits", config.free_bits, 0, 1e6);
+  FELBO_CHECK(config.free_bits == 0 || objective == TrainingObjective::kElbo,
+              "--free-bits {} goes with --objective elbo, not {}: a threshold on the KL of each dimension "
+              "needs it in closed form",
+              config.free_bits, config.objective);
+  FELBO_CHECK(beta_schedule(config).is_one() || !has_importance_weights(objective),
+              "--objective {} goes with --beta 1 throughout: with the KL weighed otherwise log mean w is no "
+              "bound on log p(x); use --objective elbo or elbo-mc",
+              config.objective);
+}
+
 TrainingStepOptions training_options(const RunConfig& config) {
-  check_only("--objective", config.objective, "elbo");
+  check_objective(config);
   check_range("--batch", static_cast<double>(config.batch), 1, 1 << 24);
   check_range("--samples", static_cast<double>(config.samples), 1, 1 << 20);
-  check_range("--beta", config.beta, 0, 1e6);
   // The step computes in float: what rounds to 1 or to 0 there is out of range.
   FELBO_CHECK(config.adam_beta1 >= 0 && static_cast<float>(config.adam_beta1) < 1,
               "--adam-beta1 must be at least 0 and below 1, got {}", config.adam_beta1);
@@ -140,7 +157,8 @@ TrainingStepOptions training_options(const RunConfig& config) {
               "--adam-epsilon must be above 0 and at most 1, got {}", config.adam_epsilon);
   return {.max_batch = config.batch,
           .samples = static_cast<int>(config.samples),
-          .beta = static_cast<float>(config.beta),
+          .objective = training_objective_from_name(config.objective),
+          .free_bits = static_cast<float>(config.free_bits),
           .binarize = binarize_mode(config),
           .seed = config.seed,
           .adam_beta1 = static_cast<float>(config.adam_beta1),

@@ -10,6 +10,7 @@
 #include "host/data/dataset.h"
 #include "host/exec/precision.h"
 #include "host/model/vae.h"
+#include "host/train/beta_schedule.h"
 #include "host/train/lr_schedule.h"
 #include "host/train/training_step.h"
 
@@ -32,6 +33,8 @@ struct RunConfig {
   std::string objective = "elbo";
   std::int64_t samples = 1;
   double beta = 1.0;
+  std::string beta_schedule = "constant";
+  double free_bits = 0.0;
 
   std::optional<int> epochs;
   std::int64_t batch = 128;
@@ -59,6 +62,7 @@ RunConfig run_config_from_toml(const std::string& text, const std::string& where
 /// its value and what it may be.
 VaeConfig vae_config(const RunConfig& config, std::int64_t dimensions);
 LrSchedule lr_schedule(const RunConfig& config);
+BetaSchedule beta_schedule(const RunConfig& config);
 TrainingStepOptions training_options(const RunConfig& config);
 Binarize binarize_mode(const RunConfig& config);
 /// Of training's matrix products.

@@ -38,6 +38,7 @@ void expect_same(const RunConfig& got, const RunConfig& want) {
   EXPECT_EQ(got.log_var_clamp, want.log_var_clamp);
   EXPECT_EQ(got.objective, want.objective);
   EXPECT_EQ(got.samples, want.samples);
+  EXPECT_EQ(got.beta_schedule, want.beta_schedule);
   EXPECT_EQ(got.epochs, want.epochs);
   EXPECT_EQ(got.batch, want.batch);
   EXPECT_EQ(got.lr_schedule, want.lr_schedule);
@@ -52,6 +53,7 @@ void expect_same(const RunConfig& got, const RunConfig& want) {
   };
   same_bits("valid_fraction", got.valid_fraction, want.valid_fraction);
   same_bits("beta", got.beta, want.beta);
+  same_bits("free_bits", got.free_bits, want.free_bits);
   same_bits("lr", got.lr, want.lr);
   same_bits("warmup_epochs", got.warmup_epochs, want.warmup_epochs);
   same_bits("adam_beta1", got.adam_beta1, want.adam_beta1);
@@ -76,6 +78,8 @@ RunConfig other_than_default() {
   c.objective = "unknown";
   c.samples = 5;
   c.beta = 1.0 / 3.0;
+  c.beta_schedule = "linear:10";
+  c.free_bits = 0.1 + 0.2;
   c.epochs = 13;
   c.batch = 99;
   c.lr = 0.1 + 0.7;
@@ -283,6 +287,8 @@ TEST(RunConfigParts, TheStepIsTheOneAskedFor) {
   c.batch = 17;
   c.samples = 4;
   c.beta = 0.25;
+  c.beta_schedule = "linear:1";
+  c.free_bits = 0.125;
   c.binarize = "dynamic";
   c.seed = 99;
   c.adam_beta1 = 0.5;
@@ -291,7 +297,9 @@ TEST(RunConfigParts, TheStepIsTheOneAskedFor) {
   const TrainingStepOptions o = training_options(c);
   EXPECT_EQ(o.max_batch, 17);
   EXPECT_EQ(o.samples, 4);
-  EXPECT_EQ(o.beta, 0.25f);
+  EXPECT_EQ(o.objective, TrainingObjective::kElbo);
+  EXPECT_EQ(o.free_bits, 0.125f);
+  EXPECT_EQ(beta_schedule(c).beta(5, 10), 0.125);
   EXPECT_EQ(o.binarize, Binarize::kDynamic);
   EXPECT_EQ(o.seed, 99u);
   EXPECT_EQ(o.adam_beta1, 0.5f);
@@ -301,6 +309,19 @@ TEST(RunConfigParts, TheStepIsTheOneAskedFor) {
   c.lr = 0.5;
   EXPECT_EQ(lr_schedule(c).epochs(), 9);
   EXPECT_EQ(lr_schedule(c).rate(0, 1), 0.5);
+}
+
+TEST(RunConfigParts, ObjectivesByName) {
+  const std::pair<const char*, TrainingObjective> names[] = {{"elbo", TrainingObjective::kElbo},
+                                                             {"elbo-mc", TrainingObjective::kElboMc},
+                                                             {"stl", TrainingObjective::kStl},
+                                                             {"iwae", TrainingObjective::kIwae},
+                                                             {"dreg", TrainingObjective::kDreg}};
+  for (const auto& [name, objective] : names) {
+    RunConfig c;
+    c.objective = name;
+    EXPECT_EQ(training_options(c).objective, objective);
+  }
 }
 
 TEST(RunConfigParts, HiddenWidths) {
@@ -333,6 +354,12 @@ TEST(RunConfigParts, RefusesWhatIsOutOfRangeAndNamesTheFlag) {
       {"--log-var-clamp", [](auto& c) { c.log_var_clamp = "-90,5"; }},
       {"--log-var-clamp", [](auto& c) { c.log_var_clamp = "nan,5"; }},
       {"--objective", [](auto& c) { c.objective = "vampire"; }},
+      {"--beta 1 throughout", [](auto& c) { c.objective = "iwae", c.beta = 0.5; }},
+      {"--beta 1 throughout", [](auto& c) { c.objective = "dreg", c.beta_schedule = "linear:3"; }},
+      {"--free-bits 0.5 goes with", [](auto& c) { c.objective = "elbo-mc", c.free_bits = 0.5; }},
+      {"--free-bits", [](auto& c) { c.free_bits = -1; }},
+      {"--free-bits", [=](auto& c) { c.free_bits = nan; }},
+      {"--beta-schedule", [](auto& c) { c.beta_schedule = "now and then"; }},
       {"--samples", [](auto& c) { c.samples = 0; }},
       {"--batch", [](auto& c) { c.batch = 0; }},
       {"--batch", [](auto& c) { c.batch = std::int64_t{1} << 40; }},

@@ -125,9 +125,24 @@ void add_run_options(CLI::App& app, RunConfig& c) {
   app.add_option("--posterior", c.posterior, "q(z|x): diagonal-gaussian")->group(kModel);
   app.add_option("--prior", c.prior, "p(z): standard-normal")->group(kModel);
   app.add_option("--log-var-clamp", c.log_var_clamp, "Bounds LO,HI of every log-variance")->group(kModel);
-  app.add_option("--objective", c.objective, "elbo: the ELBO with the KL in closed form")->group(kObjective);
+  app.add_option(
+         "--objective", c.objective,
+         "What training maximises: elbo (the KL in closed form); elbo-mc (the ELBO by samples alone); stl "
+         "(the same, its gradient through z alone); iwae (the importance-weighted bound of --samples "
+         "samples); dreg (the same, its gradient doubly reparameterised)")
+      ->group(kObjective);
   app.add_option("--samples", c.samples, "Samples of z a datum and step")->group(kObjective);
   add_real(app, "--beta", c.beta, "Weight of the KL in the training loss")->group(kObjective);
+  app.add_option(
+         "--beta-schedule", c.beta_schedule,
+         "constant; linear:EPOCHS (from 0 to beta over them); cyclic:EPOCHS@SHARE (every EPOCHS from 0 to "
+         "beta over the first SHARE of them, 0.5 if not given)")
+      ->group(kObjective);
+  add_real(
+      app, "--free-bits", c.free_bits,
+      "Nats of KL that each dimension of z has free: the loss holds the larger of this and its mean KL over "
+      "the batch")
+      ->group(kObjective);
   add_optional(app, "--epochs", c.epochs, "Passes over the data (20 if the schedule does not say)")
       ->group(kOptimiser);
   app.add_option("--batch", c.batch, "Data a step")->group(kOptimiser);

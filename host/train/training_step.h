@@ -10,8 +10,10 @@
 #include "host/exec/replay.h"
 #include "host/model/vae.h"
 #include "host/train/model_state.h"
+#include "host/train/training_objective.h"
 #include "kernels/adam/adam.h"
 #include "kernels/counts/counts.h"
+#include "kernels/free_bits/free_bits.h"
 #include "kernels/minibatch/minibatch.h"
 #include "kernels/objective/objective.h"
 #include "kernels/reparameterize/reparameterize.h"
@@ -22,7 +24,8 @@ namespace felbo {
 struct TrainingStepOptions {
   std::int64_t max_batch = 128;  // data a step
   int samples = 1;               // S, samples of z a datum
-  float beta = 1.0f;             // weight of the KL in the loss
+  TrainingObjective objective = TrainingObjective::kElbo;
+  float free_bits = 0.0f;  // nats a latent dimension that the KL costs nothing below; kElbo only
   Binarize binarize = Binarize::kNone;
   std::uint64_t seed = 0;
   float adam_beta1 = 0.9f;
@@ -30,17 +33,24 @@ struct TrainingStepOptions {
   float adam_epsilon = 1e-8f;
 };
 
+/// What a step is given beside its data.
+struct StepRates {
+  double lr = 1e-3;
+  double beta = 1.0;  // weight of the KL
+};
+
 /// Sums over the data seen since the last take_totals(), in nats.
 struct TrainingTotals {
   double log_px_given_z = 0.0;
-  double kl = 0.0;
-  double elbo = 0.0;
+  double kl = 0.0;           // in closed form, whatever the objective
+  double elbo = 0.0;         // the same
+  double bound = 0.0;        // log mean_s w_s, where the objective has importance weights
   std::int64_t count = 0;    // data
   std::int64_t clamped = 0;  // log-variances that the clamp held
 };
 
-/// Minimises the mean over the batch of beta KL - (1/S) sum_s log p(x|z_s). Allocates once; a step only runs
-/// ops, the same ones for every batch of a size, so that a GPU replays them. `exec`, `vae`, `data` and
+/// Maximises the mean over the batch of the objective (training_objective.h). Allocates once; a step only
+/// runs ops, the same ones for every batch of a size, so that a GPU replays them. `exec`, `vae`, `data` and
 /// `state` must outlive this object.
 ///
 /// T = BFloat16 (CudaExec only): products read x, z, parameters and gradients in bfloat16. The parameters
@@ -50,7 +60,7 @@ struct TrainingTotals {
 template <class Exec, class T = float>
 class TrainingStep {
  public:
-  /// Throws std::invalid_argument if the data do not fit the model.
+  /// Throws std::invalid_argument if the data do not fit the model, or free bits the objective.
   TrainingStep(const Exec& exec, const Vae& vae, const ResidentData<Exec>& data, ModelState<Exec>& state,
                const TrainingStepOptions& options)
       : exec_(exec),
@@ -59,42 +69,50 @@ class TrainingStep {
         state_(state),
         options_(options),
         order_(exec, data.rows()),
-        plan_(exec, data.rows()),
+        plan_(exec, (data.rows() + options.max_batch - 1) / options.max_batch),
         position_(exec, 1),
         rows_(exec, options.max_batch),
         now_(exec, 1),
         gradient_(exec, vae.table().size()),
         rounded_(exec, kRounds ? vae.table().size() : 0),
         work_(exec, vae, options.max_batch, options.samples, true),
+        weight_(exec, weighed(options) ? options.max_batch * options.samples : 0),
+        bound_(exec, weighed(options) ? options.max_batch : 0),
+        bound_total_(exec, 1),
+        kl_of_dimension_(exec, options.free_bits > 0 ? vae.config().latent : 0),
+        kl_weight_(exec, kl_of_dimension_.size()),
         totals_(exec, 3),
         clamped_(exec, 1),
         found_(exec, 1) {
     FELBO_CHECK(data.cols() == vae.config().dimensions, "the data have {} columns, the model was made for {}",
                 data.cols(), vae.config().dimensions);
+    FELBO_CHECK(options.free_bits == 0 || options.objective == TrainingObjective::kElbo,
+                "free bits need the KL in closed form, which only the objective elbo has");
   }
 
   /// Lays out the coming steps: step i visits order[i * max_batch] and on (the last step may visit fewer than
-  /// max_batch) at learning rate rates[i]. Throws std::invalid_argument if `order` is empty or longer than
-  /// the data, or there is not one rate a step.
-  void begin(std::span<const std::uint32_t> order, std::span<const double> rates) {
+  /// max_batch) at rates[i]. Throws std::invalid_argument if `order` is empty or longer than the data, or
+  /// there are not rates for each step.
+  void begin(std::span<const std::uint32_t> order, std::span<const StepRates> rates) {
     const auto count = static_cast<std::int64_t>(order.size()), batch = options_.max_batch;
     const std::int64_t steps = (count + batch - 1) / batch;
     FELBO_CHECK(count >= 1 && count <= data_.rows(), "{} data are to be visited, there are {}", count,
                 data_.rows());
-    FELBO_CHECK(static_cast<std::int64_t>(rates.size()) == steps, "{} learning rates for {} steps",
+    FELBO_CHECK(static_cast<std::int64_t>(rates.size()) == steps, "rates of {} steps for {} steps",
                 rates.size(), steps);
     std::vector<StepPlan> plan;
     for (std::int64_t i = 0; i < steps; ++i) {
       const std::int64_t step = state_.step + i, B = std::min(batch, count - i * batch);
-      plan.push_back({static_cast<std::uint32_t>(step), options_.beta / static_cast<float>(B),
-                      adam_step({.lr = static_cast<float>(rates[static_cast<std::size_t>(i)]),
+      const StepRates& now = rates[static_cast<std::size_t>(i)];
+      plan.push_back({static_cast<std::uint32_t>(step), static_cast<float>(now.beta) / static_cast<float>(B),
+                      adam_step({.lr = static_cast<float>(now.lr),
                                  .beta1 = options_.adam_beta1,
                                  .beta2 = options_.adam_beta2,
                                  .epsilon = options_.adam_epsilon},
                                 step + 1)});
     }
     upload(exec_, order, order_.view());
-    upload(exec_, plan, plan_.view());
+    upload(exec_, plan, plan_.vector(steps));
     zero(exec_, position_.view());
     if constexpr (kRounds) round_to_bfloat16(exec_, {state_.parameters.view(), rounded_.view()});
     left_ = count;
@@ -126,96 +144,178 @@ class TrainingStep {
   /// The sums so far, without touching them. Waits for the steps taken.
   TrainingTotals totals() const {
     const std::vector<double> sums = to_host(exec_, totals_.view());
-    return {sums[0], sums[1], sums[2], count_, to_host(exec_, clamped_.view())[0]};
+    return {sums[0], sums[1],
+            sums[2], to_host(exec_, bound_total_.view())[0],
+            count_,  to_host(exec_, clamped_.view())[0]};
   }
   /// The sums so far; starts new ones.
   TrainingTotals take_totals() {
     const TrainingTotals totals = this->totals();
     zero(exec_, totals_.view());
+    zero(exec_, bound_total_.view());
     zero(exec_, clamped_.view());
     count_ = 0;
     return totals;
   }
 
  private:
-  /// The way of the data, top to bottom.
-  void enqueue(std::int64_t B) {
-    const std::int64_t S = options_.samples, Z = vae_.config().latent;
-    const View<const std::uint32_t, 1> rows = rows_.vector(B);
+  /// What a step on B data works on.
+  struct Step {
+    std::int64_t B;
+    int S;
+    View<const std::uint32_t, 1> rows;  // (B)
+    MlpParameters<T> parameters;
+    NoiseStream binarize_noise, latent_noise;
+    Scalar<float> kl_scale;                 // beta / B
+    View<float, 2> x;                       // (B, X)
+    View<const T, 2> input;                 // (B, X) as products read it
+    View<float, 2> mu, log_var;             // (B, Z)
+    View<T, 2> grad_posterior;              // (B, 2 Z)
+    View<T, 2> z, grad_z;                   // (B S, Z)
+    View<T, 2> output;                      // (B S, outputs X) of the decoder, then the gradient over it
+    View<float, 1> log_px_given_z, weight;  // (B S); the weights are empty where all samples count alike
+    View<float, 1> log_pz, log_qz_given_x;  // (B S); empty without importance weights
+  };
+
+  Step step_of(std::int64_t B) {
+    const std::int64_t Z = vae_.config().latent, R = B * options_.samples;
     const StepPlan* now = now_.data();
     const Scalar step = Scalar<std::uint32_t>::read(&now->step);
-    const NoiseStream latent_noise{options_.seed, step, Purpose::kLatent};
-    const MlpParameters<T> parameters = this->parameters();
-    const View<float, 1> gradient = gradient_.view();
-    const View<float, 2> x = work_.x.matrix(B, data_.cols());
-    const View<const T, 2> input = this->input(B);
-    const View<T, 2> z = work_.z.matrix(B * S, Z), grad_z = work_.grad_z.matrix(B * S, Z);
     const View<float, 2> posterior = work_.encoder.result(vae_.encoder(), B);
-    const View<float, 2> mu = posterior.col_slice(0, Z), log_var = posterior.col_slice(Z, Z);
-    const View<T, 2> grad_posterior = work_.grad_posterior.matrix(B, 2 * Z);
-    const View<T, 2> output = work_.decoder.result(vae_.decoder(), B * S);
-    const View<std::int32_t, 1> clamped_posterior = work_.clamped_posterior.vector(B);
-    const View<std::int32_t, 1> clamped_likelihood = work_.clamped_likelihood.vector(B * S);
+    const auto if_weighed = [&](const Buffer<Exec, float>& values) {
+      return has_importance_weights(options_.objective) ? values.vector(R) : View<float, 1>();
+    };
+    return {.B = B,
+            .S = options_.samples,
+            .rows = rows_.vector(B),
+            .parameters = parameters(),
+            .binarize_noise = {options_.seed, step, Purpose::kBinarize},
+            .latent_noise = {options_.seed, step, Purpose::kLatent},
+            .kl_scale = Scalar<float>::read(&now->kl_scale),
+            .x = work_.x.matrix(B, data_.cols()),
+            .input = input(B),
+            .mu = posterior.col_slice(0, Z),
+            .log_var = posterior.col_slice(Z, Z),
+            .grad_posterior = work_.grad_posterior.matrix(B, 2 * Z),
+            .z = work_.z.matrix(R, Z),
+            .grad_z = work_.grad_z.matrix(R, Z),
+            .output = work_.decoder.result(vae_.decoder(), R),
+            .log_px_given_z = work_.log_px_given_z.vector(R),
+            .weight = if_weighed(weight_),
+            .log_pz = if_weighed(work_.log_pz),
+            .log_qz_given_x = if_weighed(work_.log_qz_given_x)};
+  }
 
+  /// The way of the data, top to bottom.
+  void enqueue(std::int64_t B) {
+    const Step s = step_of(B);
     next_minibatch(exec_, {.order = order_.view(),
                            .plan = plan_.view(),
                            .batch = options_.max_batch,
                            .position = position_.view(),
                            .rows = rows_.vector(B),
                            .now = now_.view()});
-    data_.gather_rows(exec_, rows, options_.binarize, {options_.seed, step, Purpose::kBinarize}, x,
-                      rounded_input(B));
-
-    forward(exec_, vae_.encoder(), parameters, vae_.table(), input, work_.encoder);
-    reparameterize(exec_, ReparameterizeArgsOf<T>{.mu = mu,
-                                                  .log_var = log_var,
-                                                  .clamp = vae_.config().clamp,
-                                                  .noise = latent_noise,
-                                                  .datum = rows,
-                                                  .samples = static_cast<int>(S),
-                                                  .z = z,
-                                                  .kl = work_.kl.vector(B),
-                                                  .clamped = clamped_posterior});
-    forward(exec_, vae_.decoder(), parameters, vae_.table(), z, work_.decoder);
-    likelihood(exec_, vae_.config().likelihood,
-               LikelihoodArgsOf<T>{.x = x,
-                                   .samples = static_cast<int>(S),
-                                   .output = output,
-                                   .own = vae_.own(parameters.trained),
-                                   .grad_scale = -1.0f / static_cast<float>(B * S),
-                                   .log_px_given_z = work_.log_px_given_z.vector(B * S),
-                                   .grad_own = vae_.own(gradient),
-                                   .scratch = work_.scratch.view(),
-                                   .clamped = clamped_likelihood});
-    elbo(exec_, {.log_px_given_z = work_.log_px_given_z.vector(B * S),
-                 .kl = work_.kl.vector(B),
-                 .samples = static_cast<int>(S),
-                 .elbo = work_.elbo.vector(B),
-                 .totals = totals_.view()});
-    add_counts(exec_, {clamped_posterior, clamped_.view()});
-    add_counts(exec_, {clamped_likelihood, clamped_.view()});
-
-    // The likelihood has left its gradient in the decoder's output.
-    backward(exec_, vae_.decoder(), parameters, vae_.table(), z, work_.decoder, output, gradient, grad_z);
-    reparameterize_backward(exec_,
-                            ReparameterizeGradArgsOf<T>{.mu = mu,
-                                                        .log_var = log_var,
-                                                        .clamp = vae_.config().clamp,
-                                                        .noise = latent_noise,
-                                                        .datum = rows,
-                                                        .samples = static_cast<int>(S),
-                                                        .grad_z = grad_z,
-                                                        .kl_scale = Scalar<float>::read(&now->kl_scale),
-                                                        .grad_mu = grad_posterior.col_slice(0, Z),
-                                                        .grad_log_var = grad_posterior.col_slice(Z, Z)});
-    backward(exec_, vae_.encoder(), parameters, vae_.table(), input, work_.encoder, grad_posterior, gradient,
-             {});
+    data_.gather_rows(exec_, s.rows, options_.binarize, s.binarize_noise, s.x, rounded_input(B));
+    forward(exec_, vae_.encoder(), s.parameters, vae_.table(), s.input, work_.encoder);
+    draw(s);
+    forward(exec_, vae_.decoder(), s.parameters, vae_.table(), s.z, work_.decoder);
+    score(s);
+    backward(exec_, vae_.decoder(), s.parameters, vae_.table(), s.z, work_.decoder, s.output,
+             gradient_.view(), s.grad_z);
+    draw_backward(s);
+    backward(exec_, vae_.encoder(), s.parameters, vae_.table(), s.input, work_.encoder, s.grad_posterior,
+             gradient_.view(), {});
     adam(exec_, {.parameter = state_.parameters.view(),
-                 .gradient = gradient,
+                 .gradient = gradient_.view(),
                  .m = state_.m.view(),
                  .v = state_.v.view(),
-                 .step = Scalar<AdamStep>::read(&now->adam),
+                 .step = Scalar<AdamStep>::read(&now_.data()->adam),
                  .rounded = rounded_parameters()});
+  }
+
+  /// z and the KL; with importance weights also the densities of z.
+  void draw(const Step& s) {
+    reparameterize(exec_, ReparameterizeArgsOf<T>{.mu = s.mu,
+                                                  .log_var = s.log_var,
+                                                  .clamp = vae_.config().clamp,
+                                                  .noise = s.latent_noise,
+                                                  .datum = s.rows,
+                                                  .samples = s.S,
+                                                  .z = s.z,
+                                                  .kl = work_.kl.vector(s.B),
+                                                  .clamped = work_.clamped_posterior.vector(s.B),
+                                                  .log_pz = s.log_pz,
+                                                  .log_qz_given_x = s.log_qz_given_x});
+    if (options_.free_bits > 0) {
+      free_bits(exec_, {.mu = s.mu,
+                        .log_var = s.log_var,
+                        .clamp = vae_.config().clamp,
+                        .threshold = options_.free_bits,
+                        .kl = kl_of_dimension_.view(),
+                        .weight = kl_weight_.view()});
+    }
+  }
+
+  /// log p(x|z), the objective, and the likelihood's gradient over the decoder's output. Importance weights
+  /// need log p(x|z) of all samples before the first gradient can be written, so there the likelihood passes
+  /// over the decoder's output twice: first for its value alone. (Weighing a gradient that one pass had
+  /// written would read and write it once more, which moves as many bytes.)
+  void score(const Step& s) {
+    LikelihoodArgsOf<T> args{.x = s.x,
+                             .samples = s.S,
+                             .output = s.output,
+                             .own = vae_.own(s.parameters.trained),
+                             .grad_scale = -1.0f / static_cast<float>(s.B * s.S),
+                             .log_px_given_z = s.log_px_given_z,
+                             .grad_own = vae_.own(gradient_.view()),
+                             .scratch = work_.scratch.view(),
+                             .clamped = work_.clamped_likelihood.vector(s.B * s.S)};
+    if (has_importance_weights(options_.objective)) {
+      args.want_gradient = false;
+      likelihood(exec_, vae_.config().likelihood, args);
+      importance_weights(exec_, {.log_px_given_z = s.log_px_given_z,
+                                 .log_pz = s.log_pz,
+                                 .log_qz_given_x = s.log_qz_given_x,
+                                 .samples = s.S,
+                                 .weight = s.weight,
+                                 .bound = bound_.vector(s.B),
+                                 .total = bound_total_.view()});
+      args.want_gradient = true;
+      args.grad_scale = -1.0f / static_cast<float>(s.B);
+      args.weight = s.weight;
+    }
+    likelihood(exec_, vae_.config().likelihood, args);
+    elbo(exec_, {.log_px_given_z = s.log_px_given_z,
+                 .kl = work_.kl.vector(s.B),
+                 .samples = s.S,
+                 .elbo = work_.elbo.vector(s.B),
+                 .totals = totals_.view()});
+    add_counts(exec_, {work_.clamped_posterior.vector(s.B), clamped_.view()});
+    add_counts(exec_, {work_.clamped_likelihood.vector(s.B * s.S), clamped_.view()});
+  }
+
+  /// From the gradient over z to that over the posterior, the KL's share included.
+  void draw_backward(const Step& s) {
+    const std::int64_t Z = vae_.config().latent;
+    reparameterize_backward(exec_,
+                            ReparameterizeGradArgsOf<T>{
+                                .mu = s.mu,
+                                .log_var = s.log_var,
+                                .clamp = vae_.config().clamp,
+                                .noise = s.latent_noise,
+                                .datum = s.rows,
+                                .samples = s.S,
+                                .grad_z = s.grad_z,
+                                .kl_scale = s.kl_scale,
+                                .grad_mu = s.grad_posterior.col_slice(0, Z),
+                                .grad_log_var = s.grad_posterior.col_slice(Z, Z),
+                                .gradient = posterior_gradient(options_.objective),
+                                .weight = s.weight,
+                                .kl_weight = options_.free_bits > 0 ? kl_weight_.view() : View<float, 1>()});
+  }
+
+  static bool weighed(const TrainingStepOptions& options) {
+    return has_importance_weights(options.objective);
   }
 
   // What products read: rounded copies, or the floats themselves.
@@ -249,13 +349,16 @@ class TrainingStep {
   ModelState<Exec>& state_;
   TrainingStepOptions options_;
   Buffer<Exec, std::uint32_t> order_;  // (N) what the steps laid out visit
-  Buffer<Exec, StepPlan> plan_;        // (N) the steps laid out, at most one a datum
+  Buffer<Exec, StepPlan> plan_;        // the steps laid out, at most those of an epoch
   Buffer<Exec, std::int64_t> position_;
   Buffer<Exec, std::uint32_t> rows_;  // (B) of the step under way
   Buffer<Exec, StepPlan> now_;
   Buffer<Exec, float> gradient_;
   Buffer<Exec, BFloat16> rounded_;  // (P) the parameters; none where T is float
   VaeWorkspace<Exec, T> work_;
+  Buffer<Exec, float> weight_, bound_;  // (B S), (B) of importance weights; none without
+  Buffer<Exec, double> bound_total_;
+  Buffer<Exec, float> kl_of_dimension_, kl_weight_;  // (Z) of free bits; none without
   Buffer<Exec, double> totals_;
   Buffer<Exec, std::int64_t> clamped_, found_;
   std::map<std::int64_t, Replay<Exec>> replays_;  // one a size of batch: full ones, and an epoch's last

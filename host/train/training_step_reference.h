@@ -12,6 +12,7 @@
 #include "host/train/training_step.h"
 #include "kernels/adam/adam_reference.h"
 #include "kernels/dense/dense_reference.h"
+#include "kernels/free_bits/free_bits_reference.h"
 #include "kernels/gather/gather_reference.h"
 #include "kernels/likelihood/likelihood_reference.h"
 #include "kernels/noise/noise_reference.h"
@@ -29,6 +30,7 @@ struct StepInput {
   std::vector<std::uint32_t> rows;
   std::int64_t step = 0;  // steps taken before this one
   std::vector<T> parameters;
+  StepRates rates = {};
 };
 
 /// A dense layer on its way forward and back.
@@ -51,11 +53,14 @@ struct StepTrace {
   Reparameterized<T> latent;
   LikelihoodInput<T> likelihood_input;
   LikelihoodOutcome<T> likelihood;
+  std::vector<T> weight;                     // (B S) of each sample; those of a datum sum to 1
+  std::vector<T> kl_weight;                  // (Z) of each dimension's KL
   std::vector<T> grad_z;                     // (B S, Z)
   ReparameterizeGradient<T> grad_posterior;  // (B, Z) each
   std::vector<T> gradient;                   // (P) flat, zero between the tensors
   T log_px_given_z = 0, kl = 0, elbo = 0;    // sums over the batch
-  T loss = 0;                                // what the gradient is of
+  T bound = 0;                               // sum of log mean_s w_s, with importance weights
+  T loss = 0;                                // what the gradient is of (stl, dreg: what it estimates)
   std::int64_t clamped = 0;
 };
 
@@ -145,6 +150,95 @@ std::vector<T> minibatch(const StepInput<T>& in) {
   return x;
 }
 
+/// The weights of the samples and the loss, from the terms of each sample.
+template <class T>
+void take_objective(const StepInput<T>& in, StepTrace<T>& t) {
+  const auto B = in.rows.size(), S = std::size_t(in.options.samples),
+             Z = std::size_t(in.vae->config().latent);
+  const T beta = T(in.rates.beta);
+  const bool weighed = has_importance_weights(in.options.objective);
+  t.kl_weight.assign(Z, T(1));
+  T monte_carlo = 0;  // sum of mean_s log w_s
+  for (std::size_t b = 0; b < B; ++b) {
+    std::vector<T> log_w;
+    for (std::size_t r = b * S; r < (b + 1) * S; ++r) {
+      log_w.push_back(t.likelihood.log_px_given_z[r] +
+                      (weighed ? T(1) : beta) * (t.latent.log_pz[r] - t.latent.log_qz_given_x[r]));
+    }
+    const std::vector<T> even(S, T(1) / T(S)), weights = weighed ? normalised_weights(log_w) : even;
+    t.weight.insert(t.weight.end(), weights.begin(), weights.end());
+    if (weighed) t.bound += log_mean_exp(log_w);
+    monte_carlo += mean(log_w);
+  }
+  if (weighed) {
+    t.loss = -t.bound / T(B);
+  } else if (in.options.objective != TrainingObjective::kElbo) {
+    t.loss = -monte_carlo / T(B);
+  } else if (in.options.free_bits > 0) {
+    const T threshold = T(in.options.free_bits);
+    const VaeConfig& c = in.vae->config();
+    const auto kl = kl_of_dimensions(t.mu, t.log_var, int(B), int(Z), T(c.clamp.lo), T(c.clamp.hi));
+    t.loss = -t.log_px_given_z / T(B);
+    for (std::size_t d = 0; d < Z; ++d) {
+      t.kl_weight[d] = kl[d] > threshold ? T(1) : T(0);
+      t.loss += beta * std::max(threshold, kl[d]);
+    }
+  } else {
+    t.loss = (beta * t.kl - t.log_px_given_z) / T(B);
+  }
+}
+
+/// Weighs the rows of the likelihood's gradients; that of parameters of the family's own is made anew.
+template <class T>
+void weigh_gradients(const StepInput<T>& in, StepTrace<T>& t) {
+  const auto rows = t.weight.size(), S = std::size_t(in.options.samples);
+  const std::size_t outputs = t.likelihood.grad_output.size() / rows;
+  std::fill(t.likelihood.grad_own.begin(), t.likelihood.grad_own.end(), T(0));
+  std::fill(t.likelihood.grad_own_scale.begin(), t.likelihood.grad_own_scale.end(), T(0));
+  for (std::size_t r = 0; r < rows; ++r) {
+    LikelihoodInput<T> row = t.likelihood_input;
+    const auto X = std::size_t(row.dimensions);
+    row.data = row.samples = 1;
+    row.x.assign(t.likelihood_input.x.begin() + std::int64_t(r / S * X),
+                 t.likelihood_input.x.begin() + std::int64_t((r / S + 1) * X));
+    row.output.assign(t.likelihood_input.output.begin() + std::int64_t(r * outputs),
+                      t.likelihood_input.output.begin() + std::int64_t((r + 1) * outputs));
+    row.grad_scale = t.likelihood_input.grad_scale * t.weight[r];
+    const LikelihoodOutcome<T> out = likelihood(in.vae->config().likelihood, row);
+    for (std::size_t i = 0; i < outputs; ++i) {
+      t.likelihood.grad_output[r * outputs + i] = out.grad_output[i];
+      t.likelihood.grad_scale[r * outputs + i] = out.grad_scale[i];
+    }
+    for (std::size_t i = 0; i < out.grad_own.size(); ++i) {
+      t.likelihood.grad_own[i] += out.grad_own[i];
+      t.likelihood.grad_own_scale[i] += out.grad_own_scale[i];
+    }
+  }
+}
+
+/// The gradient by the posterior, as the objective estimates it.
+template <class T>
+ReparameterizeGradient<T> posterior_gradient_of(const StepInput<T>& in, const StepTrace<T>& t) {
+  const VaeConfig& c = in.vae->config();
+  const int B = static_cast<int>(in.rows.size()), S = in.options.samples, Z = static_cast<int>(c.latent);
+  const T kl_scale = T(in.rates.beta) / T(B), lo = T(c.clamp.lo), hi = T(c.clamp.hi);
+  if (in.options.objective != TrainingObjective::kElbo) {
+    return sample_gradient<T>(posterior_gradient(in.options.objective), t.mu, t.log_var, t.grad_z, t.weight,
+                              B, S, Z, kl_scale, lo, hi, latent_noise(in));
+  }
+  // With the KL's share and without it.
+  const auto with =
+      reparameterize_gradient<T>(t.mu, t.log_var, t.grad_z, B, S, Z, kl_scale, lo, hi, latent_noise(in));
+  const auto without =
+      reparameterize_gradient<T>(t.mu, t.log_var, t.grad_z, B, S, Z, T(0), lo, hi, latent_noise(in));
+  ReparameterizeGradient<T> out = without;
+  for (std::size_t i = 0; i < out.mu.size(); ++i) {
+    const bool pays = t.kl_weight[i % std::size_t(Z)] != T(0);
+    if (pays) out.mu[i] = with.mu[i], out.log_var[i] = with.log_var[i];
+  }
+  return out;
+}
+
 /// From the data to the loss.
 template <class T>
 StepTrace<T> step_forward(const StepInput<T>& in) {
@@ -165,7 +259,7 @@ StepTrace<T> step_forward(const StepInput<T>& in) {
   t.latent = reparameterize<T>(t.mu, t.log_var, B, S, Z, T(c.clamp.lo), T(c.clamp.hi), latent_noise(in));
   t.likelihood_input = {.data = B, .samples = S, .dimensions = X, .x = x};
   t.likelihood_input.output = mlp_forward(t.decoder, t.latent.z, B * S);
-  t.likelihood_input.grad_scale = T(-1) / T(B * S);
+  t.likelihood_input.grad_scale = T(-1) / T(B);
   if (c.likelihood.own_parameters(X) > 0)
     t.likelihood_input.own = tensor_of(in.parameters, entry_of(*in.vae, "likelihood.log_var"));
   t.likelihood = likelihood(c.likelihood, t.likelihood_input);
@@ -179,7 +273,7 @@ StepTrace<T> step_forward(const StepInput<T>& in) {
     t.clamped += t.latent.clamped[std::size_t(b)];
   }
   for (const std::int32_t clamped : t.likelihood.clamped) t.clamped += clamped;
-  t.loss = (T(in.options.beta) * t.kl - t.log_px_given_z) / T(B);
+  take_objective(in, t);
   return t;
 }
 
@@ -190,13 +284,13 @@ StepTrace<T> step(const StepInput<T>& in) {
   const VaeConfig& c = in.vae->config();
   const int B = static_cast<int>(in.rows.size()), S = in.options.samples, Z = static_cast<int>(c.latent);
   t.gradient.assign(in.parameters.size(), T(0));
+  weigh_gradients(in, t);
   t.grad_z = mlp_backward(t.decoder, t.likelihood.grad_output, B * S, t.gradient);
   if (!t.likelihood.grad_own.empty()) {
     std::ranges::copy(t.likelihood.grad_own,
                       t.gradient.begin() + entry_of(*in.vae, "likelihood.log_var").offset);
   }
-  t.grad_posterior = reparameterize_gradient<T>(t.mu, t.log_var, t.grad_z, B, S, Z, T(in.options.beta) / T(B),
-                                                T(c.clamp.lo), T(c.clamp.hi), latent_noise(in));
+  t.grad_posterior = posterior_gradient_of(in, t);
   std::vector<T> grad_posterior;
   for (int b = 0; b < B; ++b) {
     for (const std::vector<T>* part : {&t.grad_posterior.mu, &t.grad_posterior.log_var})

@@ -84,10 +84,6 @@ __device__ double log_px_of_sample(const Source& source, const ElboLossArgs<Data
   return log_px;
 }
 
-/// Threads that a multiprocessor should hold at once: enough loads under way to fill the memory's bandwidth,
-/// and 80 registers a thread, so that no kernel spills.
-inline constexpr int kResidentThreads = 768;
-
 /// warp_per_datum for kThreads = 32, block_per_datum above.
 template <class Data, class Source, bool kGradient, int kThreads>
 __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock, kResidentThreads / RowGroup<kThreads>::kBlock)

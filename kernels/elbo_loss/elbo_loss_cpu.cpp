@@ -68,8 +68,8 @@ double sample_row(const Source& source, const ElboLossArgs<Data>& a, const ElboL
   const std::int64_t r = b * a.samples + s;
   const XRow<Data> x{a.x.row(b), factors.x};
   float* grad = kGradient ? a.grad_output.row(r) : nullptr;
-  const RowTotals totals =
-      pass_over_row<kGradient>(source.family(), a.x.cols, x, a.output.row(r), grad, factors.log_px, nullptr);
+  const RowTotals totals = pass_over_row<kGradient>(source.family(), a.x.cols, x, a.output.row(r), grad,
+                                                    factors.log_px, 1.0f, nullptr);
   const double log_px = totals.log_p + source.row_constant(a.x.cols);
   a.log_px_given_z(r) = static_cast<float>(log_px);
   a.clamped(r) = totals.clamped;

@@ -71,22 +71,23 @@ __device__ void finish_row(const Source& source, const LikelihoodArgsOf<T>& args
   args.log_px_given_z(r) = static_cast<float>(totals.log_p + source.row_constant(args.x.cols));
   args.clamped(r) = totals.clamped + (r == 0 ? source.own_clamped() : 0);
   if constexpr (FamilyOf<Source>::kOwn == OwnParameters::kOne) {
-    if (args.want_gradient) args.scratch(r) = static_cast<float>(totals.own);
+    if (args.want_gradient) args.scratch(r) = row_weight(args, r) * static_cast<float>(totals.own);
   }
 }
 
 /// warp_per_row for kThreads = 32, block_per_row above.
 template <class Source, class T, bool kGradient, int kThreads>
-__global__ void __launch_bounds__(RowGroup<kThreads>::kBlock)
+__global__ void __launch_bounds__(RowGroup<kThreads>::kBlock, kResidentThreads / RowGroup<kThreads>::kBlock)
     likelihood_rows(Source source, LikelihoodArgsOf<T> args) {
   using Group = RowGroup<kThreads>;
   using Family = FamilyOf<Source>;
   const std::int64_t r = Group::row();
   RowTotals totals;
   if (r < args.output.rows) {
+    const float grad_scale = kGradient ? row_grad_scale(args, r) : 0.0f;
     const auto row = row_pointers<kGradient, Family>(args, r);
     totals = pass_over_runs<kGradient, kThreads>(source.family(), row, Group::thread(), runs<T>(row.n),
-                                                 args.grad_scale);
+                                                 grad_scale);
   }
   totals = reduce_totals<Group, Family>(totals);
   if (r < args.output.rows && Group::thread() == 0) finish_row(source, args, r, totals);
@@ -109,7 +110,7 @@ __global__ void __launch_bounds__(kPieceThreads)
   const std::int64_t begin = piece * kPieceRuns, last = runs<T>(row.n);
   const std::int64_t end = begin + kPieceRuns < last ? begin + kPieceRuns : last;
   RowTotals totals = pass_over_runs<kGradient, kPieceThreads>(source.family(), row, begin + Group::thread(),
-                                                              end, args.grad_scale);
+                                                              end, row_grad_scale(args, r));
   totals = reduce_totals<Group, Family>(totals);
   if (Group::thread() == 0) partial[Group::row()] = totals;
 }
@@ -151,7 +152,7 @@ __global__ void __launch_bounds__(kOwnBlock)
     sum += static_cast<double>(args.scratch(r));
   }
   sum = reduce_block<kOwnBlock>(sum, Sum());
-  const double count = static_cast<double>(args.output.rows) * static_cast<double>(args.x.cols);
+  const double count = sum_of_weights(args) * static_cast<double>(args.x.cols);
   if (threadIdx.x == 0) args.grad_own(0) = grad_of_own(args, clamp, 0, gaussian_own_gradient(sum, count));
 }
 
@@ -171,7 +172,7 @@ __global__ void __launch_bounds__(kColumnBlock)
   float sum = 0.0f;
   for (std::int64_t r = begin; r < end; ++r) {
     const float output[1] = {static_cast<float>(args.output(r, j))};
-    sum += family(args.x(r / args.samples, j), output, j).own;
+    sum += row_weight(args, r) * family(args.x(r / args.samples, j), output, j).own;
   }
   sums[block * args.x.cols + j] = sum;
 }
@@ -185,8 +186,7 @@ __global__ void __launch_bounds__(kColumnBlock)
   for (std::int64_t block = 0; block < blocks_of(args.output.rows, kRowsABlock); ++block) {
     sum += static_cast<double>(sums[block * args.x.cols + j]);
   }
-  args.grad_own(j) =
-      grad_of_own(args, clamp, j, gaussian_own_gradient(sum, static_cast<double>(args.output.rows)));
+  args.grad_own(j) = grad_of_own(args, clamp, j, gaussian_own_gradient(sum, sum_of_weights(args)));
 }
 
 // --- The mean

@@ -50,15 +50,17 @@ struct LikelihoodArgsOf {
   View<const float, 2> x;    // (B, X) values of [0, 1] for a Bernoulli, any for a Gaussian
   int samples = 1;           // S
   View<T, 2> output;         // (B * S, outputs * X) in: the decoder's output; out, if gradients are wanted:
-                             //     grad_scale * d log p(x|z) / d output, written over it
+                             //     grad_scale * weight * d log p(x|z) / d output, written over it
   View<const float, 1> own;  // (own_parameters) log-variances
   bool want_gradient = true;
   float grad_scale = 1.0f;        // -1 / (B S) for the mean negative log-likelihood
   View<float, 1> log_px_given_z;  // (B * S) nats
-  View<float, 1> grad_own;        // (own_parameters) grad_scale * sum over rows of d log p(x|z) / d own
-  View<float, 1> scratch;         // (likelihood_scratch) floats
+  View<float, 1> grad_own;  // (own_parameters) grad_scale * sum over rows of weight * d log p(x|z) / d own
+  View<float, 1> scratch;   // (likelihood_scratch) floats
   View<std::int32_t, 1> clamped;  // (B * S) log-variances of the row that were out of bounds (0 without any);
                                   //     row 0 also counts the family's own, each once a call
+  View<const float, 1> weight;    // (B * S) of each row's gradients, beside grad_scale; those of a datum sum
+                                  //     to 1. Empty: 1
 };
 using LikelihoodArgs = LikelihoodArgsOf<float>;
 

@@ -15,6 +15,22 @@ FELBO_HD constexpr std::int64_t blocks_of(std::int64_t rows, std::int64_t rows_a
   return (rows + rows_a_block - 1) / rows_a_block;
 }
 
+/// The weight of row r.
+template <class T>
+FELBO_HD float row_weight(const LikelihoodArgsOf<T>& a, std::int64_t r) {
+  return a.weight.empty() ? 1.0f : a.weight(r);
+}
+/// grad_scale and the weight of row r.
+template <class T>
+FELBO_HD float row_grad_scale(const LikelihoodArgsOf<T>& a, std::int64_t r) {
+  return a.grad_scale * row_weight(a, r);
+}
+/// The sum of all rows' weights.
+template <class T>
+FELBO_HD double sum_of_weights(const LikelihoodArgsOf<T>& a) {
+  return static_cast<double>(a.weight.empty() ? a.output.rows : a.x.rows);
+}
+
 template <class T>
 void check(const Likelihood& which, const LikelihoodArgsOf<T>& a) {
   which.check();
@@ -33,6 +49,8 @@ void check(const Likelihood& which, const LikelihoodArgsOf<T>& a) {
   FELBO_CHECK(a.own.size == own, "likelihood: own must have {} elements, got {}", own, a.own.size);
   FELBO_CHECK(!a.want_gradient || a.grad_own.size == own,
               "likelihood: grad_own must have {} elements, got {}", own, a.grad_own.size);
+  FELBO_CHECK(a.weight.empty() || a.weight.size == rows,
+              "likelihood: weight must have {} elements or none, got {}", rows, a.weight.size);
   const std::int64_t scratch = likelihood_scratch(which, rows, a.x.cols);
   FELBO_CHECK(a.scratch.size >= scratch, "likelihood: scratch must have at least {} elements, got {}",
               scratch, a.scratch.size);

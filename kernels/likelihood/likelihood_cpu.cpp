@@ -34,11 +34,13 @@ void pass_over_block(const Prepared<Family>& prepared, const LikelihoodArgs& arg
   if (kGradient && Family::kOwn == OwnParameters::kPerDimension) std::fill_n(own_sums, n, 0.0f);
   for (std::int64_t r = begin; r < end; ++r) {
     const XRow<float> x{args.x.row(r / args.samples)};
-    const RowTotals totals = pass_over_row<kGradient>(prepared.family, n, x, args.output.row(r),
-                                                      args.output.row(r), args.grad_scale, own_sums);
+    const RowTotals totals =
+        pass_over_row<kGradient>(prepared.family, n, x, args.output.row(r), args.output.row(r),
+                                 row_grad_scale(args, r), row_weight(args, r), own_sums);
     args.log_px_given_z(r) = static_cast<float>(totals.log_p + prepared.row_constant);
     args.clamped(r) = totals.clamped;
-    if (kGradient && Family::kOwn == OwnParameters::kOne) *own_sums = static_cast<float>(totals.own);
+    if (kGradient && Family::kOwn == OwnParameters::kOne)
+      *own_sums = row_weight(args, r) * static_cast<float>(totals.own);
   }
 }
 
@@ -66,7 +68,7 @@ void finish_own(const CpuExec&, const Prepared<GaussianOneVariance<OwnParameters
                 const LogVarClamp& clamp, const LikelihoodArgs& args) {
   double sum = 0.0;
   for (std::int64_t r = 0; r < args.output.rows; ++r) sum += static_cast<double>(prepared.partial_sums(r));
-  const double count = static_cast<double>(args.output.rows) * static_cast<double>(args.x.cols);
+  const double count = sum_of_weights(args) * static_cast<double>(args.x.cols);
   args.grad_own(0) = grad_of_own(args, clamp, 0, prepared.family.own_gradient(sum, count));
 }
 
@@ -83,7 +85,7 @@ void finish_own(const CpuExec& exec, const Prepared<GaussianVariancePerDimension
       for (std::int64_t j = 0; j < count; ++j) sum[j] += static_cast<double>(partial[j]);
     }
     for (std::int64_t j = 0; j < count; ++j) {
-      const double gradient = prepared.family.own_gradient(sum[j], static_cast<double>(args.output.rows));
+      const double gradient = prepared.family.own_gradient(sum[j], sum_of_weights(args));
       args.grad_own(begin + j) = grad_of_own(args, clamp, begin + j, gradient);
     }
   };

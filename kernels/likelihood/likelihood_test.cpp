@@ -298,6 +298,55 @@ TEST(Likelihood, MatchesTheReferenceForLongRows) {
   for (const Likelihood& which : all_likelihoods()) expect_parity(which, {2, 1, 70001}, {}, 2);
 }
 
+/// The gradients of weighed rows against those of each row alone at its own scale.
+template <class T = float>
+void expect_weighed_parity(const Likelihood& which, Size size, Layout layout, int threads) {
+  ProblemOf<T> p(which, size, layout, static_cast<std::uint64_t>(size.dimensions));
+  LikelihoodArgsOf<T> args = p.args();
+  test::Array<float> weight;
+  for (std::int64_t r = 0; r < p.rows; ++r) {
+    const auto s = static_cast<float>(r % size.samples + 1), S = static_cast<float>(size.samples);
+    weight.push_back(s / (0.5f * S * (S + 1.0f)));  // 1, 2, ... over their sum
+  }
+  args.weight = {weight.data(), p.rows};
+  const auto in = p.input(static_cast<double>(args.grad_scale));
+  auto want = reference::likelihood(which, in);
+  std::ranges::fill(want.grad_own, 0.0);
+  std::ranges::fill(want.grad_own_scale, 0.0);
+  const std::int64_t X = size.dimensions, Y = which.outputs() * X;
+  for (std::int64_t r = 0; r < p.rows; ++r) {
+    const std::int64_t b = r / size.samples;
+    const auto of_row =
+        reference::likelihood<double>(which, {1,
+                                              1,
+                                              X,
+                                              {in.x.begin() + b * X, in.x.begin() + (b + 1) * X},
+                                              {in.output.begin() + r * Y, in.output.begin() + (r + 1) * Y},
+                                              in.own,
+                                              in.grad_scale * double{weight[static_cast<std::size_t>(r)]}});
+    std::ranges::copy(of_row.grad_output, want.grad_output.begin() + r * Y);
+    std::ranges::copy(of_row.grad_scale, want.grad_scale.begin() + r * Y);
+    for (std::size_t i = 0; i < of_row.grad_own.size(); ++i) {
+      want.grad_own[i] += of_row.grad_own[i];
+      want.grad_own_scale[i] += of_row.grad_own_scale[i];
+    }
+  }
+  likelihood(test::exec(threads), which, args);
+  Parity parity;
+  compare(parity, fmt::format("{} S {} X {}, weighed", label(which), size.samples, X), p, want);
+  FELBO_EXPECT_PARITY(parity);
+}
+
+TEST(Likelihood, RowsAreWeighed) {
+  for (const Likelihood& which : all_likelihoods()) {
+    for (const std::int64_t cols : {1, 33, 257, 784, 1025}) {
+      for (const int samples : {1, 5})
+        expect_weighed_parity(which, {33, samples, cols}, {cols % 3, cols % 2}, 2);
+    }
+    expect_weighed_parity(which, {2, 2, 40001}, {}, 1);
+  }
+}
+
 #if defined(FELBO_TEST_CUDA)
 
 TEST(Likelihood, BFloat16MatchesTheReference) {
@@ -308,6 +357,7 @@ TEST(Likelihood, BFloat16MatchesTheReference) {
       expect_parity<BFloat16>(which, {2, 3, cols}, {cols % 5, cols % 8}, 1);
     }
     for (const std::int64_t data : {1, 31, 33, 257}) expect_parity<BFloat16>(which, {data, 2, 20}, {4, 0}, 1);
+    expect_weighed_parity<BFloat16>(which, {5, 3, 129}, {}, 1);
     expect_parity<BFloat16>(which, {2, 1, 32776}, {}, 1);
     expect_parity<BFloat16>(which, {1, 2, 70001}, {}, 1);
   }

@@ -136,4 +136,8 @@ __device__ RowTotals reduce_totals(RowTotals totals) {
   return totals;
 }
 
+/// Threads that a multiprocessor should hold at once: enough loads under way to fill the memory's bandwidth,
+/// and 80 registers a thread, so that no kernel spills.
+inline constexpr int kResidentThreads = 768;
+
 }  // namespace felbo

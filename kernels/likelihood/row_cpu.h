@@ -31,7 +31,8 @@ struct RowLanes {
 /// Adds element j to lane l of the sums; writes its gradient if kGradient.
 template <bool kGradient, class Family>
 inline void add_element(const Family& family, std::int64_t n, float x, const float* output, float* grad,
-                        float grad_scale, float* own_sums, std::int64_t j, int l, RowLanes& lanes) {
+                        float grad_scale, float weight, float* own_sums, std::int64_t j, int l,
+                        RowLanes& lanes) {
   float in[Family::kOutputs];
   for (int k = 0; k < Family::kOutputs; ++k) in[k] = output[k * n + j];
   const auto terms = family(x, in, j);
@@ -41,16 +42,16 @@ inline void add_element(const Family& family, std::int64_t n, float x, const flo
   if constexpr (kGradient) {
     for (int k = 0; k < Family::kOutputs; ++k) grad[k * n + j] = grad_scale * terms.grad[k];
     if constexpr (Family::kOwn == OwnParameters::kOne) lanes.own[l] += terms.own;
-    if constexpr (Family::kOwn == OwnParameters::kPerDimension) own_sums[j] += terms.own;
+    if constexpr (Family::kOwn == OwnParameters::kPerDimension) own_sums[j] += weight * terms.own;
   }
 }
 
 /// One row of n dimensions, summed in the order of lane_sum. If kGradient, writes grad_scale * d log p /
-/// d output to `grad`, which is `output` itself or apart from it, and adds to `own_sums` for a family with
-/// parameters a dimension.
+/// d output to `grad`, which is `output` itself or apart from it, and adds weight times the row's to
+/// `own_sums` for a family with parameters a dimension.
 template <bool kGradient, class Family, class Data>
 RowTotals pass_over_row(Family family, std::int64_t n, const XRow<Data>& x, const float* output, float* grad,
-                        float grad_scale, float* own_sums) {
+                        float grad_scale, float weight, float* own_sums) {
   RowTotals totals;
   float room[kLaneSpan];
   for (std::int64_t begin = 0; begin < n; begin += kLaneSpan) {
@@ -63,13 +64,14 @@ RowTotals pass_over_row(Family family, std::int64_t n, const XRow<Data>& x, cons
     for (; j + kLanes <= end; j += kLanes) {
 #pragma GCC ivdep
       for (int l = 0; l < kLanes; ++l) {
-        add_element<kGradient>(family, n, x_span[j + l - begin], output, grad, grad_scale, own_sums, j + l, l,
-                               lanes);
+        add_element<kGradient>(family, n, x_span[j + l - begin], output, grad, grad_scale, weight, own_sums,
+                               j + l, l, lanes);
       }
     }
 #pragma GCC ivdep
     for (int l = 0; j < end; ++j, ++l) {
-      add_element<kGradient>(family, n, x_span[j - begin], output, grad, grad_scale, own_sums, j, l, lanes);
+      add_element<kGradient>(family, n, x_span[j - begin], output, grad, grad_scale, weight, own_sums, j, l,
+                             lanes);
     }
     lanes.template add_to<Family::kExcess>(totals);
   }

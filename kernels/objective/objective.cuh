@@ -46,27 +46,64 @@ __global__ void __launch_bounds__(kTotalsBlock) elbo_totals(ElboArgs args, const
   args.totals(2) += elbo;
 }
 
-template <int kThreads>
-__global__ void __launch_bounds__(RowGroup<kThreads>::kBlock) log_mean_exp_rows(LogMeanExpArgs args) {
+/// The weights of all samples of datum b, in every thread of its group. All threads of the block must call
+/// it.
+template <int kThreads, class Args>
+__device__ objective_math::WeightSum sum_weights(const Args& args, std::int64_t b, bool inside) {
   using Group = RowGroup<kThreads>;
-  const std::int64_t b = Group::row();
-  const bool inside = b < args.max.size;
-  const std::int64_t first = b * args.samples;
   const auto log_weight = [&](int s) {
-    return objective_math::log_weight(args.log_px_given_z(first + s), args.log_pz(first + s),
-                                      args.log_qz_given_x(first + s));
+    const std::int64_t k = b * args.samples + s;
+    return objective_math::log_weight(args.log_px_given_z(k), args.log_pz(k), args.log_qz_given_x(k));
   };
   double max = -HUGE_VAL, sum = 0.0;
-  for (int s = Group::thread(); inside && s < args.samples; s += kThreads) max = Max()(max, log_weight(s));
+  for (int s = Group::thread(); inside && s < args.samples; s += kThreads) {
+    max = Max()(max, log_weight(s));
+  }
   max = Group::reduce(max, Max());
   for (int s = Group::thread(); inside && s < args.samples; s += kThreads) {
     sum += static_cast<double>(objective_math::relative_weight(log_weight(s), max));
   }
   sum = Group::reduce(sum, Sum());
+  return {max, sum};
+}
+
+template <int kThreads>
+__global__ void __launch_bounds__(RowGroup<kThreads>::kBlock) log_mean_exp_rows(LogMeanExpArgs args) {
+  using Group = RowGroup<kThreads>;
+  const std::int64_t b = Group::row();
+  const bool inside = b < args.max.size;
+  const objective_math::WeightSum added = sum_weights<kThreads>(args, b, inside);
   if (!inside || Group::thread() != 0) return;
-  const objective_math::WeightSum all = objective_math::join({args.max(b), args.sum(b)}, {max, sum});
+  const objective_math::WeightSum all = objective_math::join({args.max(b), args.sum(b)}, added);
   args.max(b) = all.max;
   args.sum(b) = all.sum;
+}
+
+template <int kThreads>
+__global__ void __launch_bounds__(RowGroup<kThreads>::kBlock)
+    importance_weight_rows(ImportanceWeightsArgs args) {
+  using Group = RowGroup<kThreads>;
+  const std::int64_t b = Group::row();
+  const bool inside = b < args.bound.size;
+  const objective_math::WeightSum all = sum_weights<kThreads>(args, b, inside);
+  if (!inside) return;
+  for (int s = Group::thread(); s < args.samples; s += kThreads) {
+    const std::int64_t k = b * args.samples + s;
+    const double log_w =
+        objective_math::log_weight(args.log_px_given_z(k), args.log_pz(k), args.log_qz_given_x(k));
+    args.weight(k) = objective_math::normalised_weight(log_w, all);
+  }
+  if (Group::thread() == 0) args.bound(b) = static_cast<float>(objective_math::log_mean(all, args.samples));
+}
+
+/// The sum of the bounds, by one block: thread t adds data t, t + kTotalsBlock, ...
+__global__ void __launch_bounds__(kTotalsBlock) importance_weight_total(ImportanceWeightsArgs args) {
+  double sum = 0.0;
+  for (std::int64_t b = threadIdx.x; b < args.bound.size; b += kTotalsBlock) {
+    sum += static_cast<double>(args.bound(b));
+  }
+  sum = reduce_block<kTotalsBlock>(sum, Sum());
+  if (threadIdx.x == 0) args.total(0) += sum;
 }
 
 }  // namespace felbo

@@ -49,4 +49,23 @@ void log_mean_exp_update(const CudaExec& exec, const LogMeanExpArgs& args);
 /// throws std::invalid_argument if it is not positive.
 double log_mean_exp_value(double max, double sum, std::int64_t samples);
 
+/// The bound of the samples at hand and its normalised importance weights, by which its gradient weighs those
+/// of the samples (Burda et al. 2016, equation 14):
+///
+///   bound_b = log mean_s w_bs,   weight_bs = w_bs / sum_t w_bt
+struct ImportanceWeightsArgs {
+  View<const float, 1> log_px_given_z;  // (B * S)
+  View<const float, 1> log_pz;          // (B * S)
+  View<const float, 1> log_qz_given_x;  // (B * S)
+  int samples = 1;                      // S
+  View<float, 1> weight;                // (B * S) those of a datum sum to 1
+  View<float, 1> bound;                 // (B) nats
+  View<double, 1> total;                // (1) sum of the bounds, added in a fixed order to what stands there
+};
+
+/// A NaN makes the weights and the bound of its datum NaN; where all weights are 0 (-infinity) they share
+/// evenly. Throws std::invalid_argument if shapes disagree.
+void importance_weights(const CpuExec& exec, const ImportanceWeightsArgs& args);
+void importance_weights(const CudaExec& exec, const ImportanceWeightsArgs& args);
+
 }  // namespace felbo

@@ -28,4 +28,14 @@ inline void check(const LogMeanExpArgs& args) {
   check_samples("log_mean_exp", args.samples, batch, args.log_qz_given_x.size, "log_qz_given_x");
 }
 
+inline void check(const ImportanceWeightsArgs& args) {
+  const std::int64_t batch = args.bound.size;
+  check_samples("importance_weights", args.samples, batch, args.log_px_given_z.size, "log_px_given_z");
+  check_samples("importance_weights", args.samples, batch, args.log_pz.size, "log_pz");
+  check_samples("importance_weights", args.samples, batch, args.log_qz_given_x.size, "log_qz_given_x");
+  check_samples("importance_weights", args.samples, batch, args.weight.size, "weight");
+  FELBO_CHECK(args.total.size == 1, "importance_weights: total holds 1 sum, got room for {}",
+              args.total.size);
+}
+
 }  // namespace felbo

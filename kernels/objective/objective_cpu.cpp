@@ -56,16 +56,32 @@ WeightSum tile_weights(const float* __restrict log_px_given_z, const float* __re
   return {max, sum(weight, n)};
 }
 
-void update_datum(const LogMeanExpArgs& args, std::int64_t b) {
-  WeightSum weights{args.max(b), args.sum(b)};
+/// The weights of all samples of datum b, joined to those in `weights`.
+template <class Args>
+WeightSum join_datum(const Args& args, std::int64_t b, WeightSum weights) {
   for (std::int64_t begin = 0; begin < args.samples; begin += kTile) {
     const std::int64_t at = b * args.samples + begin;
     const WeightSum tile = tile_weights(args.log_px_given_z.data + at, args.log_pz.data + at,
                                         args.log_qz_given_x.data + at, std::min(kTile, args.samples - begin));
     weights = objective_math::join(weights, tile);
   }
+  return weights;
+}
+
+void update_datum(const LogMeanExpArgs& args, std::int64_t b) {
+  const WeightSum weights = join_datum(args, b, {args.max(b), args.sum(b)});
   args.max(b) = weights.max;
   args.sum(b) = weights.sum;
+}
+
+void weigh_datum(const ImportanceWeightsArgs& args, std::int64_t b) {
+  const WeightSum all = join_datum(args, b, {-std::numeric_limits<double>::infinity(), 0.0});
+  for (std::int64_t k = b * args.samples; k < (b + 1) * args.samples; ++k) {
+    const double log_w =
+        objective_math::log_weight(args.log_px_given_z(k), args.log_pz(k), args.log_qz_given_x(k));
+    args.weight(k) = objective_math::normalised_weight(log_w, all);
+  }
+  args.bound(b) = static_cast<float>(objective_math::log_mean(all, args.samples));
 }
 
 }  // namespace
@@ -90,9 +106,17 @@ void log_mean_exp_update(const CpuExec& exec, const LogMeanExpArgs& args) {
   });
 }
 
+void importance_weights(const CpuExec& exec, const ImportanceWeightsArgs& args) {
+  check(args);
+  exec.parallel_for(args.bound.size, 1 + kGrain / args.samples, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) weigh_datum(args, b);
+  });
+  for (const float bound : args.bound) args.total(0) += static_cast<double>(bound);
+}
+
 double log_mean_exp_value(double max, double sum, std::int64_t samples) {
   FELBO_CHECK(samples >= 1, "log_mean_exp: the mean of {} samples is not defined", samples);
-  return max + std::log(sum / static_cast<double>(samples));
+  return objective_math::log_mean({max, sum}, static_cast<double>(samples));
 }
 
 }  // namespace felbo

@@ -43,4 +43,14 @@ void log_mean_exp_update(const CudaExec& exec, const LogMeanExpArgs& args) {
   });
 }
 
+void importance_weights(const CudaExec& exec, const ImportanceWeightsArgs& args) {
+  check(args);
+  const std::int64_t batch = args.bound.size;
+  with_threads(args.samples, [&](auto threads) {
+    using Group = RowGroup<threads()>;
+    launch(exec, importance_weight_rows<threads()>, blocks_for(batch, Group::kRows), Group::kBlock, 0, args);
+  });
+  launch(exec, importance_weight_total, batch > 0 ? 1 : 0, kTotalsBlock, 0, args);
+}
+
 }  // namespace felbo

@@ -30,6 +30,16 @@ FELBO_HD inline float relative_weight(double log_w, double max) {
 /// e^(from - to), and 1 if both are the same infinity.
 FELBO_HD inline double rescale(double from, double to) { return from == to ? 1.0 : ::exp(from - to); }
 
+/// log of the mean of `count` weights.
+FELBO_HD inline double log_mean(WeightSum weights, double count) {
+  return weights.max + ::log(weights.sum / count);
+}
+
+/// The share of a weight in the sum of all; all weights share evenly if they are 0.
+FELBO_HD inline float normalised_weight(double log_w, WeightSum all) {
+  return static_cast<float>(static_cast<double>(relative_weight(log_w, all.max)) / all.sum);
+}
+
 FELBO_HD inline WeightSum join(WeightSum a, WeightSum b) {
   const double max = a.max > b.max ? a.max : b.max;
   return {max, a.sum * rescale(a.max, max) + b.sum * rescale(b.max, max)};

@@ -29,4 +29,13 @@ T log_mean_exp(const std::vector<T>& log_w) {
   return c + std::log(total / T(log_w.size()));
 }
 
+/// w_s / sum_t w_t, with the mean of all weights for their sum.
+template <class T>
+std::vector<T> normalised_weights(const std::vector<T>& log_w) {
+  const T log_mean = log_mean_exp(log_w);
+  std::vector<T> out;
+  for (const T value : log_w) out.push_back(std::exp(value - log_mean) / T(log_w.size()));
+  return out;
+}
+
 }  // namespace felbo::reference

@@ -326,6 +326,117 @@ TEST(LogMeanExp, GoldenValues) {
   }
 }
 
+// ---- importance weights
+
+struct ImportanceProblem {
+  ImportanceProblem(std::int64_t batch, int samples, float spread, float shift)
+      : weights(batch, samples, spread, shift),
+        weight(1, batch * samples, 0, 1),
+        bound(1, batch),
+        total(1, 1) {
+    total.vector()(0) = 1000.0;
+  }
+  ImportanceWeightsArgs args() {
+    return {weights.log_px.vector(), weights.log_pz.vector(), weights.log_qz.vector(), weights.samples,
+            weight.vector(),         bound.vector(),          total.vector()};
+  }
+  WeightProblem weights;
+  Guarded<float> weight, bound;
+  Guarded<double> total;
+};
+
+// A weight is off as in value_tolerance above, by (2 + d / 2) kEps of itself, d its distance from the
+// largest; its share by that of the sum too, and by a rounding to float. Below e^-87 of the largest it counts
+// as 0.
+double weight_tolerance(int samples, double share, double largest) {
+  const double d = std::log(largest / share);
+  return kEps * share * (5.0 + 0.5 * d + 0.5 * std::log(double(samples))) + 1e-37;
+}
+
+TEST(ImportanceWeights, MatchTheReference) {
+  for (const int samples : kSamples) {
+    for (const auto& [spread, shift] : {std::pair{1.0f, -80.0f}, {30.0f, -500.0f}, {0.0f, -1e5f}}) {
+      for (const std::int64_t batch : {1, 3, 20}) {
+        SCOPED_TRACE("B " + std::to_string(batch) + ", S " + std::to_string(samples) + ", spread " +
+                     std::to_string(spread));
+        ImportanceProblem problem(batch, samples, spread, shift);
+        importance_weights(test::exec(2), problem.args());
+        Parity parity;
+        double total = 1000.0;
+        for (std::int64_t b = 0; b < batch; ++b) {
+          const std::vector<double> log_w = problem.weights.log_w(b);
+          const std::vector<double> want = reference::normalised_weights(log_w);
+          const double largest = *std::max_element(want.begin(), want.end());
+          for (int s = 0; s < samples; ++s) {
+            const double share = want[std::size_t(s)];
+            parity.element("weight", b, s, problem.weight.vector()(b * samples + s), share,
+                           weight_tolerance(samples, share, largest));
+          }
+          const double bound = reference::log_mean_exp(log_w);
+          parity.element("bound", 0, b, problem.bound.vector()(b), bound,
+                         value_tolerance(samples, bound) + 0.5 * kEps * std::abs(bound));
+          total += double{problem.bound.vector()(b)};
+        }
+        parity.element("total", 0, 0, problem.total.vector()(0), total, 32 * kDoubleEps * std::abs(total));
+        problem.weight.check_guards(parity, "weight");
+        problem.bound.check_guards(parity, "bound");
+        FELBO_EXPECT_PARITY(parity);
+      }
+    }
+  }
+}
+
+TEST(ImportanceWeights, OneSampleWeighsOne) {
+  ImportanceProblem problem(50, 1, 10.0f, -90.0f);
+  importance_weights(test::exec(1), problem.args());
+  for (std::int64_t b = 0; b < 50; ++b) {
+    EXPECT_EQ(problem.weight.vector()(b), 1.0f);
+    EXPECT_EQ(problem.bound.vector()(b), static_cast<float>(problem.weights.log_w(b)[0]));
+  }
+}
+
+TEST(ImportanceWeights, BitsDoNotDependOnThreads) {
+  ImportanceProblem one(64, 129, 5.0f, -90.0f);
+  importance_weights(test::exec(1), one.args());
+  for (const int threads : {2, 3}) {
+    ImportanceProblem other(64, 129, 5.0f, -90.0f);
+    importance_weights(test::exec(threads), other.args());
+    EXPECT_TRUE(test::same_bits(one.weight.matrix(), other.weight.matrix()));
+    EXPECT_TRUE(test::same_bits(one.bound.matrix(), other.bound.matrix()));
+    EXPECT_EQ(one.total.vector()(0), other.total.vector()(0));
+  }
+}
+
+TEST(ImportanceWeights, ZeroInfiniteAndNanWeights) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const auto weights_of = [&](const test::Array<float>& log_w) {
+    const test::Array<float> zero(log_w.size());
+    const auto size = static_cast<std::int64_t>(log_w.size());
+    test::Array<float> weight(log_w.size()), bound(1);
+    test::Array<double> total(1);
+    importance_weights(test::exec(1), {{log_w.data(), size},
+                                       {zero.data(), size},
+                                       {zero.data(), size},
+                                       static_cast<int>(size),
+                                       {weight.data(), size},
+                                       {bound.data(), 1},
+                                       {total.data(), 1}});
+    return weight;
+  };
+  EXPECT_EQ(weights_of({-infinity, -3.0f, -infinity}), (test::Array<float>{0.0f, 1.0f, 0.0f}));
+  EXPECT_EQ(weights_of({-infinity, -infinity}), (test::Array<float>{0.5f, 0.5f}));
+  EXPECT_EQ(weights_of({1.0f, infinity, 2.0f}), (test::Array<float>{0.0f, 1.0f, 0.0f}));
+  for (const float weight : weights_of({1.0f, kNan, 2.0f})) EXPECT_TRUE(std::isnan(weight));
+}
+
+// e^-s / sum_t e^-t by decimal arithmetic of 40 digits.
+TEST(ImportanceWeights, GoldenValues) {
+  const std::vector<double> want{0.6439142598879723117616, 0.2368828180899101322980, 0.0871443187420325674894,
+                                 0.0320586032800849884508};
+  const std::vector<double> got = reference::normalised_weights(std::vector<double>{-1, -2, -3, -4});
+  for (std::size_t s = 0; s < want.size(); ++s) EXPECT_NEAR(got[s], want[s], 4 * kDoubleEps);
+}
+
 // ---- refusals
 
 template <class F>
@@ -368,6 +479,17 @@ TEST(Objective, RefusesShapesThatDisagree) {
   EXPECT_EQ(weights_with([](LogMeanExpArgs& a) { a.samples = -1; }),
             "log_mean_exp: at least one sample a datum is needed, got -1");
   EXPECT_EQ(weights_with([](LogMeanExpArgs& a) { a.sum.size = 1; }), "log_mean_exp: 2 maxima, but 1 sums");
+  const auto importance_with = [&](auto change) {
+    ImportanceWeightsArgs args{{x.data(), 6}, {x.data(), 6},     {x.data(), 6}, 3,
+                               {x.data(), 6}, {x.data() + 6, 2}, {d.data(), 1}};
+    change(args);
+    return refusal([&] { importance_weights(test::exec(1), args); });
+  };
+  EXPECT_EQ(importance_with([](ImportanceWeightsArgs&) {}), "accepted");
+  EXPECT_EQ(importance_with([](ImportanceWeightsArgs& a) { a.weight.size = 5; }),
+            "importance_weights: 5 values of weight for 2 data of 3 samples");
+  EXPECT_EQ(importance_with([](ImportanceWeightsArgs& a) { a.total.size = 3; }),
+            "importance_weights: total holds 1 sum, got room for 3");
   EXPECT_EQ(refusal([] { log_mean_exp_value(0.0, 1.0, 0); }),
             "log_mean_exp: the mean of 0 samples is not defined");
 }

@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock) reparameterize_row
 
 inline constexpr int kReparameterizeGradBlock = 128;
 
-template <class T>
+template <PosteriorGradient kKind, class T>
 __global__ void __launch_bounds__(kReparameterizeGradBlock)
     reparameterize_grad_quads(ReparameterizeGradArgsOf<T> a) {
   const std::int64_t per_row = quads(a.mu.cols);
@@ -94,15 +94,34 @@ __global__ void __launch_bounds__(kReparameterizeGradBlock)
   load_quad(mu_row + col, left, aligned(mu_row), mu);
   load_quad(log_var_row + col, left, aligned(log_var_row), log_var);
   const float kl_scale = a.kl_scale.get();
-  float grad_mu[kQuad], grad_log_var[kQuad] = {};
+  constexpr bool kAnalytic = kKind == PosteriorGradient::kAnalyticKl;
+  float grad_mu[kQuad] = {}, grad_log_var[kQuad] = {}, kl_scales[kQuad];
+  [[maybe_unused]] float sigma[kQuad], inverse_sigma[kQuad];
 #pragma unroll
-  for (int i = 0; i < kQuad; ++i) grad_mu[i] = math::mul(kl_scale, mu[i]);
+  for (int i = 0; i < kQuad; ++i) {
+    kl_scales[i] = a.kl_weight.empty() || i >= left ? kl_scale : kl_scale * a.kl_weight(col + i);
+    if constexpr (kAnalytic) {
+      grad_mu[i] = math::mul(kl_scales[i], mu[i]);
+    } else {
+      const float v = clamp_log_var(log_var[i], a.clamp);
+      sigma[i] = rm::sigma(v);
+      inverse_sigma[i] = kKind == PosteriorGradient::kMonteCarlo ? 0.0f : rm::sigma(-v);
+    }
+  }
   for (int s = 0; s < a.samples; ++s) {
     const T* grad_row = a.grad_z.row(b * a.samples + s);
     float grad_z[kQuad];
     load_quad(grad_row + col, left, aligned(grad_row), grad_z);
     const Normals4 eps = normals_from_words(a.noise.words(
         a.datum(b), a.first_sample + static_cast<std::uint32_t>(s), static_cast<std::uint32_t>(quad)));
+    if constexpr (!kAnalytic) {
+      const float weight = rm::weight_of(a, b * a.samples + s), kl_weight = math::mul(kl_scale, weight);
+#pragma unroll
+      for (int i = 0; i < kQuad; ++i) {
+        grad_z[i] = rm::sample_gradient<kKind>(grad_z[i], math::fma(sigma[i], eps[i], mu[i]), eps[i],
+                                               inverse_sigma[i], weight, kl_weight);
+      }
+    }
 #pragma unroll
     for (int i = 0; i < kQuad; ++i) {
       grad_mu[i] = math::add(grad_z[i], grad_mu[i]);
@@ -111,7 +130,11 @@ __global__ void __launch_bounds__(kReparameterizeGradBlock)
   }
 #pragma unroll
   for (int i = 0; i < kQuad; ++i) {
-    grad_log_var[i] = rm::grad_log_var(grad_log_var[i], log_var[i], kl_scale, a.clamp);
+    if constexpr (kAnalytic) {
+      grad_log_var[i] = rm::grad_log_var(grad_log_var[i], log_var[i], kl_scales[i], a.clamp);
+    } else {
+      grad_log_var[i] = rm::grad_log_var_of_samples<kKind>(grad_log_var[i], log_var[i], kl_scale, a.clamp);
+    }
   }
   T *to_mu = a.grad_mu.row(b), *to_log_var = a.grad_log_var.row(b);
   store_quad(to_mu + col, left, aligned(to_mu), grad_mu);

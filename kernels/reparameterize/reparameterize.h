@@ -48,6 +48,18 @@ void reparameterize(const CpuExec& exec, const ReparameterizeArgs& args);
 void reparameterize(const CudaExec& exec, const ReparameterizeArgs& args);
 void reparameterize(const CudaExec& exec, const ReparameterizeArgsOf<BFloat16>& args);
 
+/// Which estimate of the gradient by q(z|x)'s parameters the loss stands for. With the analytic KL the loss
+/// holds kl_scale KL_b; with the others it holds kl_scale sum_s weight_bs (log q(z|x) - log p(z)) of the
+/// samples, and grad_z what comes through the decoder alone.
+enum class PosteriorGradient {
+  kAnalyticKl,
+  kMonteCarlo,             // the total derivative: through z, and of log q's own parameters
+  kStickingTheLanding,     // through z alone, the rest has expectation 0 (Roeder, Wu and Duvenaud, NeurIPS
+                           // 2017, equation 8)
+  kDoublyReparameterized,  // through z alone, weight_bs times once more (Tucker, Lawson, Gu and Maddison,
+                           // ICLR 2019, equation 8)
+};
+
 /// T: how the gradients are stored.
 template <class T>
 struct ReparameterizeGradArgsOf {
@@ -62,14 +74,22 @@ struct ReparameterizeGradArgsOf {
   Scalar<float> kl_scale = 1.0f;  // the loss holds kl_scale * sum_b KL_b: beta / B for a mean over the batch
   View<T, 2> grad_mu;             // (B, Z)
   View<T, 2> grad_log_var;        // (B, Z)
+  PosteriorGradient gradient = PosteriorGradient::kAnalyticKl;
+  View<const float, 1> weight;  // (B * S) those of a datum sum to 1; empty: 1 / S each
+  View<const float, 1>
+      kl_weight;  // (Z) of each dimension's KL beside kl_scale; empty: 1. Of kAnalyticKl only
 };
 using ReparameterizeGradArgs = ReparameterizeGradArgsOf<float>;
 
-/// Backward:
-///   grad_mu      = sum_s grad_z + kl_scale mu
-///   grad_log_var = sum_s grad_z eps exp(log_var / 2) / 2 + kl_scale (exp(log_var) - 1) / 2,  zero where
-///   clamped.
-/// Throws std::invalid_argument if shapes disagree.
+/// Backward, with sigma = exp(log_var / 2), w = weight and c = kl_scale (times kl_weight):
+///   kAnalyticKl             grad_mu      = sum_s grad_z + c mu
+///                           grad_log_var = sum_s grad_z eps sigma / 2 + c (exp(log_var) - 1) / 2
+///   kMonteCarlo             g = grad_z + c w z
+///                           grad_mu      = sum_s g,   grad_log_var = sum_s g eps sigma / 2 - c / 2
+///   kStickingTheLanding     g = grad_z + c w (z - eps / sigma)
+///   kDoublyReparameterized  g = w (grad_z + c w (z - eps / sigma))
+///                           grad_mu      = sum_s g,   grad_log_var = sum_s g eps sigma / 2
+/// grad_log_var is zero where log_var is clamped. Throws std::invalid_argument if shapes disagree.
 void reparameterize_backward(const CpuExec& exec, const ReparameterizeGradArgs& args);
 void reparameterize_backward(const CudaExec& exec, const ReparameterizeGradArgs& args);
 void reparameterize_backward(const CudaExec& exec, const ReparameterizeGradArgsOf<BFloat16>& args);

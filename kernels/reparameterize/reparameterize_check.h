@@ -45,6 +45,13 @@ void check(const ReparameterizeGradArgsOf<T>& a) {
   };
   check_gradient(a.grad_mu);
   check_gradient(a.grad_log_var);
+  const bool analytic = a.gradient == PosteriorGradient::kAnalyticKl;
+  FELBO_CHECK(a.weight.empty() || (!analytic && a.weight.size == a.grad_z.rows),
+              "reparameterize_backward: {} weights, expected {} (none for the analytic KL)", a.weight.size,
+              a.grad_z.rows);
+  FELBO_CHECK(a.kl_weight.empty() || (analytic && a.kl_weight.size == a.mu.cols),
+              "reparameterize_backward: {} weights of the KL, expected {} (none but for the analytic KL)",
+              a.kl_weight.size, a.mu.cols);
 }
 
 }  // namespace felbo

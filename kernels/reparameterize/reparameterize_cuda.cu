@@ -28,11 +28,25 @@ void forward(const CudaExec& exec, const ReparameterizeArgsOf<T>& a) {
   launch_rows<256>(exec, a);
 }
 
+template <PosteriorGradient kKind, class T>
+void launch_backward(const CudaExec& exec, const ReparameterizeGradArgsOf<T>& a) {
+  launch(exec, reparameterize_grad_quads<kKind, T>,
+         blocks_for(a.mu.rows * quads(a.mu.cols), kReparameterizeGradBlock), kReparameterizeGradBlock, 0, a);
+}
+
 template <class T>
 void backward(const CudaExec& exec, const ReparameterizeGradArgsOf<T>& a) {
   check(a);
-  launch(exec, reparameterize_grad_quads<T>,
-         blocks_for(a.mu.rows * quads(a.mu.cols), kReparameterizeGradBlock), kReparameterizeGradBlock, 0, a);
+  switch (a.gradient) {
+    case PosteriorGradient::kAnalyticKl:
+      return launch_backward<PosteriorGradient::kAnalyticKl>(exec, a);
+    case PosteriorGradient::kMonteCarlo:
+      return launch_backward<PosteriorGradient::kMonteCarlo>(exec, a);
+    case PosteriorGradient::kStickingTheLanding:
+      return launch_backward<PosteriorGradient::kStickingTheLanding>(exec, a);
+    case PosteriorGradient::kDoublyReparameterized:
+      return launch_backward<PosteriorGradient::kDoublyReparameterized>(exec, a);
+  }
 }
 
 }  // namespace

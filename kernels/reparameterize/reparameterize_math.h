@@ -37,4 +37,27 @@ FELBO_HD inline float kl_grad_log_var(float log_var, float kl_scale, LogVarClamp
   return through_clamp(0.5f * kl_slope(clamp_log_var(log_var, bounds), kl_scale), log_var, bounds);
 }
 
+/// The weight of a row of z.
+template <class Args>
+FELBO_HD float weight_of(const Args& a, std::int64_t row) {
+  return a.weight.empty() ? 1.0f / static_cast<float>(a.samples) : a.weight(row);
+}
+
+/// What one sample with its weight adds to grad_mu, and times eps to grad_log_var. kl_weight = kl_scale *
+/// weight; inverse_sigma is read where the gradient goes through z alone.
+template <PosteriorGradient kKind>
+FELBO_HD inline float sample_gradient(float grad_z, float z, float eps, float inverse_sigma, float weight,
+                                      float kl_weight) {
+  if constexpr (kKind == PosteriorGradient::kMonteCarlo) return math::fma(kl_weight, z, grad_z);
+  const float through_z = math::fma(kl_weight, math::fma(-eps, inverse_sigma, z), grad_z);
+  return kKind == PosteriorGradient::kDoublyReparameterized ? math::mul(weight, through_z) : through_z;
+}
+
+/// grad_log_var from g = sum_s sample_gradient eps.
+template <PosteriorGradient kKind>
+FELBO_HD inline float grad_log_var_of_samples(float g, float log_var, float kl_scale, LogVarClamp bounds) {
+  const float own = kKind == PosteriorGradient::kMonteCarlo ? -kl_scale : 0.0f;
+  return through_clamp(0.5f * math::fma(g, sigma(clamp_log_var(log_var, bounds)), own), log_var, bounds);
+}
+
 }  // namespace felbo::reparameterize_math

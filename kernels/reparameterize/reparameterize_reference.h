@@ -6,6 +6,8 @@
 #include <numbers>
 #include <vector>
 
+#include "kernels/reparameterize/reparameterize.h"
+
 namespace felbo::reference {
 
 template <class T>
@@ -76,6 +78,41 @@ ReparameterizeGradient<T> reparameterize_gradient(const std::vector<T>& mu, cons
       const bool inside = log_var[at] >= lo && log_var[at] <= hi;
       out.mu.push_back(through_mean);
       out.log_var.push_back(inside ? through_scale : T(0));
+    }
+  }
+  return out;
+}
+
+/// The estimates by samples, from the derivatives of the loss kl_scale sum_bs w_bs (log q(z_bs) - log
+/// p(z_bs)) and of what grad_z stands for: d log p / dz = -z; d log q / dz = -(z - mu) / sigma^2; and by q's
+/// own parameters at a fixed z, d log q / dmu = (z - mu) / sigma^2, d log q / dlog_var = ((z - mu)^2 /
+/// sigma^2 - 1) / 2.
+template <class T, class Draw>
+ReparameterizeGradient<T> sample_gradient(PosteriorGradient kind, const std::vector<T>& mu,
+                                          const std::vector<T>& log_var, const std::vector<T>& grad_z,
+                                          const std::vector<T>& weight, int B, int S, int Z, T kl_scale, T lo,
+                                          T hi, const Draw& eps) {
+  using std::exp;
+  const bool total = kind == PosteriorGradient::kMonteCarlo;
+  ReparameterizeGradient<T> out;
+  for (int b = 0; b < B; ++b) {
+    for (int d = 0; d < Z; ++d) {
+      const std::size_t at = std::size_t(b) * Z + d;
+      const T var = exp(std::clamp(log_var[at], lo, hi)), sigma = exp(std::clamp(log_var[at], lo, hi) / T(2));
+      T by_mean = 0, by_log_var = 0;
+      for (int s = 0; s < S; ++s) {
+        const std::size_t row = std::size_t(b) * S + s;
+        const T e = eps(b, s, d), z = mu[at] + sigma * e, w = weight[row];
+        T through_z = grad_z[row * Z + d] + kl_scale * w * (-(z - mu[at]) / var + z);
+        if (kind == PosteriorGradient::kDoublyReparameterized) through_z *= w;
+        by_mean += through_z;
+        by_log_var += through_z * e * sigma / T(2);
+        if (total) by_mean += kl_scale * w * (z - mu[at]) / var;
+        if (total) by_log_var += kl_scale * w * ((z - mu[at]) * (z - mu[at]) / var - T(1)) / T(2);
+      }
+      const bool inside = log_var[at] >= lo && log_var[at] <= hi;
+      out.mu.push_back(by_mean);
+      out.log_var.push_back(inside ? by_log_var : T(0));
     }
   }
   return out;

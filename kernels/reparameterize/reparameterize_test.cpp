@@ -171,6 +171,112 @@ Parity check_backward(const Case& c, int threads) {
   return parity;
 }
 
+constexpr PosteriorGradient kBySamples[] = {PosteriorGradient::kMonteCarlo,
+                                            PosteriorGradient::kStickingTheLanding,
+                                            PosteriorGradient::kDoublyReparameterized};
+
+/// Weights of the samples that sum to 1 a datum: 1, 2, ... over their sum; or the even ones.
+std::vector<float> weights_of(const Case& c, bool even) {
+  std::vector<float> out;
+  for (int b = 0; b < c.batch; ++b) {
+    for (int s = 1; s <= c.samples; ++s)
+      out.push_back(even ? 1.0f / float(c.samples) : float(s) / (0.5f * float(c.samples * (c.samples + 1))));
+  }
+  return out;
+}
+
+/// The estimates by samples. With even weights the op is given none.
+template <class T = float>
+Parity check_sample_gradient(const Case& c, PosteriorGradient kind, bool even, int threads) {
+  Inputs<T> in(c);
+  const float kl_scale = 0.37f;
+  Guarded<T> grad_mu(c.batch, c.latent, c.extra_stride, c.offset),
+      grad_log_var(c.batch, c.latent, c.extra_stride, c.offset);
+  const std::vector<float> weight = weights_of(c, even);
+  const test::Array<float> given(weight.begin(), weight.end());
+  ReparameterizeGradArgsOf<T> args{
+      in.mu.matrix(), in.log_var.matrix(), c.clamp,  kNoise,           in.datum_view(),      kFirstSample,
+      c.samples,      in.grad_z.matrix(),  kl_scale, grad_mu.matrix(), grad_log_var.matrix()};
+  args.gradient = kind;
+  if (!even) args.weight = {given.data(), static_cast<std::int64_t>(given.size())};
+  reparameterize_backward(test::exec(threads), args);
+  const auto mu = to_double(in.mu.matrix()), log_var = to_double(in.log_var.matrix()),
+             grad_z = to_double(in.grad_z.matrix());
+  const auto want = reference::sample_gradient<double>(
+      kind, mu, log_var, grad_z, {weight.begin(), weight.end()}, c.batch, c.samples, c.latent, kl_scale,
+      c.clamp.lo, c.clamp.hi, [&](int b, int s, int d) { return in.eps(b, s, d); });
+  // As in check_backward, with g = grad_z + kl_scale w (z - eps / sigma) for grad_z: z and 1 / sigma are exps
+  // within 2 ulp and up to 3 roundings more, and eps's error moves both.
+  const bool total = kind == PosteriorGradient::kMonteCarlo;
+  std::vector<double> tol_mu, tol_log_var;
+  for (int b = 0; b < c.batch; ++b) {
+    for (int d = 0; d < c.latent; ++d) {
+      const std::size_t at = std::size_t(b) * c.latent + d;
+      const double v = std::clamp<double>(log_var[at], c.clamp.lo, c.clamp.hi), sigma = std::exp(v / 2);
+      double sum_mu = 0, sum_v = total ? kl_scale : 0.0, noise_mu = 0, noise_v = 0;
+      for (int s = 0; s < c.samples; ++s) {
+        const std::size_t row = std::size_t(b) * c.samples + s;
+        const double w = weight[row], e = std::abs(in.eps(b, s, d)), factor = kl_scale * w;
+        const double outer = kind == PosteriorGradient::kDoublyReparameterized ? w : 1.0;
+        const double z = std::abs(mu[at]) + sigma * e, other = total ? 0.0 : e / sigma;
+        const double g = outer * (std::abs(grad_z[row * c.latent + d]) + factor * (z + other));
+        const double moved = outer * factor * (sigma + (total ? 0.0 : 1 / sigma)) * kEpsError;
+        sum_mu += g, noise_mu += moved;
+        sum_v += g * e * sigma, noise_v += (moved * e + g * kEpsError) * sigma;
+      }
+      tol_mu.push_back((c.samples + 8) * kEps * sum_mu + noise_mu);
+      tol_log_var.push_back((c.samples + 10) * kEps * sum_v + noise_v);
+    }
+  }
+  Parity parity;
+  parity.compare("grad_mu", grad_mu.matrix(), want.mu, tol_mu);
+  parity.compare("grad_log_var", grad_log_var.matrix(), want.log_var, tol_log_var);
+  for (const Guarded<T>* g : {&grad_mu, &grad_log_var, &in.grad_z}) g->check_guards(parity, "backward");
+  return parity;
+}
+
+TEST(Reparameterize, SampleGradientsMatchTheReference) {
+  for (const Case& c : cases()) {
+    for (const PosteriorGradient kind : kBySamples) {
+      SCOPED_TRACE(testing::Message()
+                   << c.batch << " x " << c.samples << " x " << c.latent << ", " << static_cast<int>(kind));
+      const Parity weighed = check_sample_gradient(c, kind, false, 3),
+                   even = check_sample_gradient(c, kind, true, 1);
+      FELBO_EXPECT_PARITY(weighed);
+      FELBO_EXPECT_PARITY(even);
+    }
+  }
+}
+
+// Dimensions whose KL counts in part, or not at all: their gradient is that of the rest.
+TEST(Reparameterize, KlIsWeighedByDimension) {
+  for (const Case& c : cases()) {
+    Inputs<> in(c);
+    Guarded<float> with_mu(c.batch, c.latent), with_v(c.batch, c.latent), mu(c.batch, c.latent),
+        v(c.batch, c.latent);
+    test::Array<float> weight;
+    for (int d = 0; d < c.latent; ++d) weight.push_back(float(d % 3) / 2);
+    ReparameterizeGradArgs args{in.mu.matrix(),  in.log_var.matrix(), c.clamp,        kNoise,
+                                in.datum_view(), kFirstSample,        c.samples,      in.grad_z.matrix(),
+                                0.25f,           with_mu.matrix(),    with_v.matrix()};
+    args.kl_weight = {weight.data(), c.latent};
+    reparameterize_backward(test::exec(2), args);
+    args.kl_weight = {};
+    args.grad_mu = mu.matrix(), args.grad_log_var = v.matrix();
+    for (const float of_dimension : {0.0f, 0.125f, 0.25f}) {
+      args.kl_scale = of_dimension;  // exact products: the bits are the same
+      reparameterize_backward(test::exec(2), args);
+      for (int b = 0; b < c.batch; ++b) {
+        for (int d = 0; d < c.latent; ++d) {
+          if (0.25f * weight[std::size_t(d)] != of_dimension) continue;
+          ASSERT_EQ(with_mu.matrix()(b, d), mu.matrix()(b, d)) << b << " " << d;
+          ASSERT_EQ(with_v.matrix()(b, d), v.matrix()(b, d)) << b << " " << d;
+        }
+      }
+    }
+  }
+}
+
 TEST(Reparameterize, ForwardMatchesTheReference) {
   for (const Case& c : cases()) {
     for (const int threads : {1, 3}) {
@@ -202,6 +308,10 @@ TEST(Reparameterize, BFloat16MatchesTheReference) {
     const Parity forward = check_forward<BFloat16>(c, 1), backward = check_backward<BFloat16>(c, 1);
     FELBO_EXPECT_PARITY(forward);
     FELBO_EXPECT_PARITY(backward);
+    for (const PosteriorGradient kind : kBySamples) {
+      const Parity by_samples = check_sample_gradient<BFloat16>(c, kind, false, 1);
+      FELBO_EXPECT_PARITY(by_samples);
+    }
   }
 }
 
@@ -243,6 +353,55 @@ TEST(ReparameterizeReference, GradientIsTheDerivative) {
       const double down = loss();
       (*values)[i] = saved;
       EXPECT_NEAR((up - down) / (2 * h), want, 1e-8);
+    }
+  }
+}
+
+// The estimates by samples against central differences of their loss: grad_z . z + kl_scale sum_s w_s
+/// (log q - log p), all of it for the total derivative; with q's own parameters held for those through z.
+TEST(ReparameterizeReference, SampleGradientsAreDerivatives) {
+  const int B = 2, S = 3, Z = 2;
+  const std::vector<double> c{.5, -1, 2, .3, -.2, .9, 1.5, -2, .1, .2, .3, -.4};
+  const std::vector<double> weight{.2, .5, .3, .1, .1, .8};
+  const auto eps = [](int b, int s, int d) { return 0.3 * b - 0.7 * s + 1.1 * d; };
+  const double kl_scale = 0.8, h = 1e-5;
+  const std::vector<double> mu0{.3, -1.2, 2., .1}, log_var0{-.7, .4, 1.1, -25.};
+  for (const PosteriorGradient kind : kBySamples) {
+    const bool total = kind == PosteriorGradient::kMonteCarlo;
+    const auto loss = [&](const std::vector<double>& mu, const std::vector<double>& log_var) {
+      const auto out = reference::reparameterize<double>(mu, log_var, B, S, Z, -20, 20, eps);
+      double sum = 0;
+      for (int b = 0; b < B; ++b) {
+        for (int s = 0; s < S; ++s) {
+          const std::size_t r = std::size_t(b) * S + s;
+          double log_q = 0, of_row = 0;
+          for (int d = 0; d < Z; ++d) {
+            const std::size_t at = std::size_t(b) * Z + d;
+            const double m = total ? mu[at] : mu0[at];
+            const double v = std::clamp(total ? log_var[at] : log_var0[at], -20.0, 20.0);
+            const double z = out.z[r * Z + d];
+            log_q -= (v + (z - m) * (z - m) / std::exp(v)) / 2;
+            of_row += c[r * Z + d] * z + kl_scale * weight[r] * z * z / 2;
+          }
+          of_row += kl_scale * weight[r] * log_q;
+          sum += of_row * (kind == PosteriorGradient::kDoublyReparameterized ? weight[r] : 1.0);
+        }
+      }
+      return sum;
+    };
+    const auto gradient =
+        reference::sample_gradient<double>(kind, mu0, log_var0, c, weight, B, S, Z, kl_scale, -20, 20, eps);
+    for (std::size_t i = 0; i < mu0.size(); ++i) {
+      auto up = mu0, down = mu0;
+      up[i] += h, down[i] -= h;
+      const double by_mean = (loss(up, log_var0) - loss(down, log_var0)) / (2 * h);
+      up = down = log_var0;
+      up[i] += h, down[i] -= h;
+      const double by_log_var = (loss(mu0, up) - loss(mu0, down)) / (2 * h);
+      EXPECT_NEAR(by_log_var, gradient.log_var[i], 1e-8);
+      // The last log_var lies beyond the clamp, where sigma is e^-10: the difference would lose its digits.
+      if (i == 3) continue;
+      EXPECT_NEAR(by_mean, gradient.mu[i], 1e-8);
     }
   }
 }
@@ -317,6 +476,16 @@ TEST(Reparameterize, BitsAreThoseOfTheCpu) {
     reparameterize_backward(CpuExec(1), grad);
     EXPECT_TRUE(test::same_bits(grad_mu.matrix(), cpu_grad_mu.matrix())) << c.latent;
     EXPECT_TRUE(test::same_bits(grad_log_var.matrix(), cpu_grad_log_var.matrix())) << c.latent;
+    for (const PosteriorGradient kind : kBySamples) {
+      grad.gradient = kind;
+      reparameterize_backward(CpuExec(1), grad);
+      auto there = grad;
+      there.grad_mu = grad_mu.matrix();
+      there.grad_log_var = grad_log_var.matrix();
+      reparameterize_backward(test::exec(1), there);
+      EXPECT_TRUE(test::same_bits(grad_mu.matrix(), cpu_grad_mu.matrix())) << c.latent;
+      EXPECT_TRUE(test::same_bits(grad_log_var.matrix(), cpu_grad_log_var.matrix())) << c.latent;
+    }
   }
 }
 

@@ -1,0 +1,43 @@
+// What training maximises: which bound on log p(x), and which estimate of its gradient.
+#pragma once
+
+#include <string>
+
+#include "kernels/reparameterize/reparameterize.h"
+
+namespace felbo {
+
+/// With log w_s = log p(x|z_s) + beta (log p(z_s) - log q(z_s|x)), z_s ~ q(z|x), S samples a datum:
+enum class TrainingObjective {
+  kElbo,    // mean_s log p(x|z_s) - beta KL(q||p), the KL in closed form (Kingma and Welling, ICLR 2014)
+  kElboMc,  // mean_s log w_s: the ELBO by samples alone
+  kStl,     // the same; its gradient through z alone, "sticking the landing" (Roeder et al., NeurIPS 2017)
+  kIwae,    // log mean_s w_s (Burda, Grosse and Salakhutdinov, ICLR 2016)
+  kDreg,    // the same; the encoder's gradient doubly reparameterised (Tucker et al., ICLR 2019)
+};
+
+/// "elbo", "elbo-mc", "stl", "iwae" or "dreg". Throws std::invalid_argument that lists them.
+TrainingObjective training_objective_from_name(const std::string& name);
+
+/// Whether the gradients of a datum's samples are weighed by their importance weights.
+constexpr bool has_importance_weights(TrainingObjective objective) {
+  return objective == TrainingObjective::kIwae || objective == TrainingObjective::kDreg;
+}
+
+/// The estimate that an objective's backward pass makes.
+constexpr PosteriorGradient posterior_gradient(TrainingObjective objective) {
+  switch (objective) {
+    case TrainingObjective::kElbo:
+      return PosteriorGradient::kAnalyticKl;
+    case TrainingObjective::kElboMc:
+    case TrainingObjective::kIwae:
+      return PosteriorGradient::kMonteCarlo;
+    case TrainingObjective::kStl:
+      return PosteriorGradient::kStickingTheLanding;
+    case TrainingObjective::kDreg:
+      return PosteriorGradient::kDoublyReparameterized;
+  }
+  return PosteriorGradient::kAnalyticKl;
+}
+
+}  // namespace felbo
