@@ -101,7 +101,7 @@ function(felbo_add_emulated_mutant op name file root text)
   add_executable(${target} ${source} $<TARGET_OBJECTS:test_emulated_${op}_objects>)
   felbo_configure_emulated(${target})
   target_include_directories(${target} BEFORE PRIVATE ${root})
-  target_compile_options(${target} PRIVATE -w)
+  target_compile_options(${target} PRIVATE -w -O1)
   target_link_libraries(${target} PRIVATE felbo_emulated felbo_test_harness)
   add_test(NAME mutant.${op}.${name}
            COMMAND sh ${PROJECT_SOURCE_DIR}/tests/harness/expect_red_emulated.sh $<TARGET_FILE:${target}>)

@@ -68,7 +68,8 @@ function(felbo_add_mutant op name file from to test_objects op_sources)
   add_executable(${target} ${sources})
   target_include_directories(${target} BEFORE PRIVATE ${root})
   felbo_configure_target(${target})
-  target_compile_options(${target} PRIVATE -w)  # a planted bug may leave a parameter unused
+  # A planted bug may leave a parameter unused, and is no less of a bug unoptimised.
+  target_compile_options(${target} PRIVATE -w -O1)
   target_link_libraries(${target} PRIVATE felbo_test_harness DNNL::dnnl)
   add_test(NAME mutant.${op}.${name} COMMAND sh ${PROJECT_SOURCE_DIR}/tests/harness/expect_red.sh $<TARGET_FILE:${target}>)
   set_tests_properties(mutant.${op}.${name} PROPERTIES TIMEOUT 600 LABELS mutant ENVIRONMENT "GOMP_SPINCOUNT=2000")
