@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Trains the models of the table and prints their test figures beside the published ones. See README.md.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+felbo=$here/../../build/felbo
+data="" out="" samples=5000 quick=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --data) data=$2; shift 2 ;;
+    --out) out=$2; shift 2 ;;
+    --felbo) felbo=$2; shift 2 ;;
+    --quick)
+      data=builtin:glyphs samples=100
+      quick=(--hidden 32 --latent 8 --batch 100 --lr-schedule stages:1)
+      shift ;;
+    *) break ;;
+  esac
+done
+if [ -z "$data" ] || [ -z "$out" ]; then
+  echo "usage: $0 --data FOLDER --out RUNS [--felbo PROGRAM] [flags of felbo train]" >&2
+  echo "       $0 --quick --out RUNS [--felbo PROGRAM] [flags of felbo train]" >&2
+  exit 2
+fi
+json() { python3 -c 'import json, sys; print("%.2f +- %.2f" % tuple(json.loads(sys.argv[1])[key] * sign
+         for key, sign in (("log_px", -1), ("log_px_stderr", 1))))' "$1"; }
+mkdir -p "$out"
+printf '%-10s %-18s %s\n' model "-log p(x) bound" "published (MNIST)"
+for row in vae-k1:86.76 vae-k5:86.47 vae-k50:86.35 iwae-k5:85.54 iwae-k50:84.78; do
+  model=${row%%:*}
+  "$felbo" train --config "$here/$model.toml" --data "$data" --out "$out/$model" "${quick[@]}" "$@" >"$out/$model.log"
+  result=$("$felbo" evaluate "$out/$model" --data "$data" --split test --samples "$samples" --json | tail -n 1)
+  printf '%-10s %-18s %s\n' "$model" "$(json "$result")" "${row#*:}"
+done
