@@ -24,6 +24,7 @@ struct BenchFlags {
   DeviceRequest device;
   int repetitions = 5;
   int draws = 200;
+  std::string precision;  // empty: all that the device has
   bool json = false;
 };
 
@@ -132,25 +133,36 @@ void bench_kernels(const BenchFlags& flags, Results& results) {
   FELBO_CHECK(count > 0, "--filter '{}' matches no benchmark", flags.filter);
 }
 
-void bench_gemm(Results& results) {
-  const auto [n, rate, by] = bench::on_device([](const auto& exec) { return bench::product_rate(exec); });
-  const double flops = 2.0 * std::pow(static_cast<double>(n), 3);
-  results.add("gemm/sgemm", fmt::format("{0} x {0} x {0}", n), flops / rate, std::nullopt, flops, 1.0,
-              by + ", measured rate");
+/// Those of training's matrix products on this device: all, or the one asked for.
+std::vector<Precision> precisions(const BenchFlags& flags, bool on_gpu) {
+  if (!flags.precision.empty()) return {precision_from_name(flags.precision)};
+  if (!on_gpu) return {Precision::kFp32};
+  return {Precision::kFp32, Precision::kTf32, Precision::kBf16};
 }
 
-void bench_step(Results& results, bool on_gpu) {
+void bench_gemm(Results& results, const std::vector<Precision>& precisions) {
+  for (const Precision precision : precisions) {
+    const auto [n, rate, by] =
+        bench::on_device([&](const auto& exec) { return bench::product_rate(exec, precision); });
+    const double flops = 2.0 * std::pow(static_cast<double>(n), 3);
+    results.add("gemm/square", fmt::format("{}/{}", n, name_of(precision)), flops / rate, std::nullopt, flops,
+                1.0, by + ", measured rate", {{"precision", name_of(precision)}});
+  }
+}
+
+void bench_steps(Results& results, bool on_gpu, Precision precision) {
   std::vector<bench::StepShape> shapes{{784, {500}, 20, 128}, {784, {200}, 50, 100}, {784, {2000}, 64, 512}};
   if (on_gpu) shapes.push_back({4096, {8192, 8192}, 1024, 8192});  // minutes on a CPU
   for (const bench::StepShape& shape : shapes) {
-    const bench::StepTiming t = bench::time_step(shape);
+    const bench::StepTiming t = bench::time_step(shape, precision);
     const double rate = static_cast<double>(t.batch) / t.seconds,
                  products = static_cast<double>(t.batch) / t.product_seconds;
-    results.add("step/" + t.name, fmt::format("B:{}", t.batch), t.seconds, std::nullopt, t.flops,
-                std::nullopt,
+    results.add("step/" + t.name, fmt::format("B:{}/{}", t.batch, name_of(precision)), t.seconds,
+                std::nullopt, t.flops, std::nullopt,
                 fmt::format("{:.1f}k samples/s; its products alone {:.1f}k: a share of {:.2f}", rate * 1e-3,
                             products * 1e-3, t.share),
-                {{"samples_per_second", rate},
+                {{"precision", name_of(precision)},
+                 {"samples_per_second", rate},
                  {"product_samples_per_second", products},
                  {"share_of_products", t.share}});
   }
@@ -188,22 +200,30 @@ void run_bench(const BenchFlags& flags) {
 #if FELBO_WITH_CUDA
   if (cuda) bench::bench_exec().emplace<CudaExec>(*cuda);
 #endif
+  if (!cuda && !flags.precision.empty()) {
+    check_cpu_precision({flags.device.device, flags.device.threads, precision_from_name(flags.precision)});
+  }
   if (!cuda) bench::bench_exec().emplace<CpuExec>(flags.device.threads);
   const std::string device = bench::on_device([](const auto& exec) { return describe_device(exec); });
   if (!flags.json) fmt::print("{}; medians\n", device);
   Results results(flags.json);
   if (all || flags.what == "kernels") bench_kernels(flags, results);
-  if (all || flags.what == "gemm") bench_gemm(results);
-  if (all || flags.what == "step") bench_step(results, cuda.has_value());
+  const std::vector<Precision> in = precisions(flags, cuda.has_value());
+  if (all || flags.what == "gemm") bench_gemm(results, in);
+  if (all || flags.what == "step") {
+    for (const Precision precision : in) bench_steps(results, cuda.has_value(), precision);
+  }
   if (all || flags.what == "gradients") bench_gradients(flags, results);
   if (flags.json) print_json({{"device", device}, {"results", results.rows()}});
 }
 
-void check_kernel_flags(const CLI::App& command, const BenchFlags& flags) {
+void check_flags(const CLI::App& command, const BenchFlags& flags) {
   for (const char* name : {"--filter", "--repetitions"}) {
     FELBO_CHECK(command.get_option(name)->count() == 0 || flags.what == "kernels" || flags.what == "all",
                 "{} goes with bench kernels (or all), not with bench {}", name, flags.what);
   }
+  FELBO_CHECK(flags.precision.empty() || flags.what == "gemm" || flags.what == "step" || flags.what == "all",
+              "--precision goes with bench gemm and bench step (or all), not with bench {}", flags.what);
   FELBO_CHECK(command.get_option("--draws")->count() == 0 || flags.what == "gradients" || flags.what == "all",
               "--draws goes with bench gradients (or all), not with bench {}", flags.what);
 }
@@ -221,11 +241,13 @@ void add_bench_command(CLI::App& app) {
   command->add_option("--repetitions", flags->repetitions, "Timings of which the median is taken (kernels)");
   command->add_option("--draws", flags->draws,
                       "Draws of the noise that variances are taken over (gradients)");
+  command->add_option("--precision", flags->precision,
+                      "fp32, tf32 or bf16 (gemm, step); all that the device has if not given");
   command->add_option("--threads", flags->device.threads, "CPU threads, 0 for all cores");
   command->add_option("--device", flags->device.device, "auto, cpu, cuda or cuda:N");
   command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");
   command->callback([command, flags] {
-    check_kernel_flags(*command, *flags);
+    check_flags(*command, *flags);
     run_bench(*flags);
   });
 }

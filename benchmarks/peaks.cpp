@@ -31,7 +31,7 @@ Bandwidth copy_bandwidth(const CpuExec& exec) {
   return {4 * n, 8.0 * static_cast<double>(n) / std::min(timing.first, timing.second)};
 }
 
-ProductRate product_rate(const CpuExec& exec) {
+ProductRate product_rate(const CpuExec& exec, Precision) {
   const std::int64_t n = 1536;
   const Buffer<CpuExec, float> a(exec, n * n), b(exec, n * n), c(exec, n * n);
   std::ranges::fill(a.host(), 0.5f);
@@ -58,20 +58,33 @@ Bandwidth copy_bandwidth(const CudaExec& exec) {
   return {bytes, 2.0 * static_cast<double>(bytes) / median(seconds)};
 }
 
-ProductRate product_rate(const CudaExec& exec) {
+namespace {
+
+/// T: how the operands and the result are stored.
+template <class T>
+ProductRate product_rate_of(const CudaExec& exec) {
   const std::int64_t n = 8192;
   // Random numbers: a GPU multiplies zeros faster, drawing less power.
   const auto value = [](std::int64_t i) { return static_cast<float>(i * 2654435761 % 2001 - 1000) * 1e-3f; };
-  const auto a = filled<float>(exec, n * n, value), b = filled<float>(exec, n * n, value);
-  const Buffer<CudaExec, float> bias(exec, n), c(exec, n * n);
+  const auto a = filled<T>(exec, n * n, value), b = filled<T>(exec, n * n, value);
+  const Buffer<CudaExec, T> bias(exec, n), c(exec, n * n);
   const auto product = [&] {
-    dense(exec, {.x = a.matrix(n, n), .weight = b.matrix(n, n), .bias = bias.view(), .y = c.matrix(n, n)});
+    dense(exec, DenseArgsOf<T, T>{
+                    .x = a.matrix(n, n), .weight = b.matrix(n, n), .bias = bias.view(), .y = c.matrix(n, n)});
   };
   std::vector<double> seconds;
   product();
   for (int i = 0; i < 9; ++i) seconds.push_back(seconds_per_call(exec, product, 5));
   return {n, 2.0 * static_cast<double>(n * n * n) / median(seconds),
           fmt::format("cuBLASLt {}", name_of(exec.precision()))};
+}
+
+}  // namespace
+
+ProductRate product_rate(const CudaExec& exec, Precision precision) {
+  const CudaExec in_precision = exec.with_precision(precision);
+  if (precision == Precision::kBf16) return product_rate_of<BFloat16>(in_precision);
+  return product_rate_of<float>(in_precision);
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "benchmarks/bench_exec.h"
+#include "host/exec/precision.h"
 
 namespace felbo::bench {
 
@@ -18,17 +19,17 @@ struct Bandwidth {
 Bandwidth copy_bandwidth(const CpuExec& exec);
 
 /// Operations a second of a large product of square matrices: by oneDNN on a CPU's threads in float32, by
-/// cuBLASLt on a GPU in the Exec's precision.
+/// cuBLASLt on a GPU in `precision`.
 struct ProductRate {
   std::int64_t size;  // rows and columns
   double flops_per_second;
   std::string by;
 };
-ProductRate product_rate(const CpuExec& exec);
+ProductRate product_rate(const CpuExec& exec, Precision precision);
 
 #if FELBO_WITH_CUDA
 Bandwidth copy_bandwidth(const CudaExec& exec);
-ProductRate product_rate(const CudaExec& exec);
+ProductRate product_rate(const CudaExec& exec, Precision precision);
 #endif
 
 }  // namespace felbo::bench

@@ -74,7 +74,8 @@ class Products {
 };
 
 #if FELBO_WITH_CUDA
-/// The dense layers alone, forward and backward.
+/// The dense layers alone, forward and backward. T: as TrainingStep's.
+template <class T>
 class DenseLayers {
  public:
   DenseLayers(const CudaExec& exec, const Vae& vae, const ModelState<CudaExec>& state, std::int64_t batch)
@@ -83,14 +84,17 @@ class DenseLayers {
         state_(state),
         batch_(batch),
         work_(exec, vae, batch, 1, true),
-        gradient_(exec, vae.table().size()) {}
+        rounded_(exec, kRounds ? vae.table().size() : 0),
+        gradient_(exec, vae.table().size()) {
+    if constexpr (kRounds) round_to_bfloat16(exec, {state.parameters.view(), rounded_.view()});
+  }
 
   void operator()() {
     replay_(exec_, [&] {
-      const View<const float, 1> parameters = state_.parameters.view();
-      const View<float, 2> x = work_.x.matrix(batch_, vae_.config().dimensions);
-      const View<float, 2> z = work_.z.matrix(batch_, vae_.config().latent);
-      const View<float, 2> grad_posterior = work_.grad_posterior.matrix(batch_, 2 * vae_.config().latent);
+      const MlpParameters<T> parameters = this->parameters();
+      const View<const T, 2> x = input();
+      const View<T, 2> z = work_.z.matrix(batch_, vae_.config().latent);
+      const View<T, 2> grad_posterior = work_.grad_posterior.matrix(batch_, 2 * vae_.config().latent);
       forward(exec_, vae_.encoder(), parameters, vae_.table(), x, work_.encoder);
       forward(exec_, vae_.decoder(), parameters, vae_.table(), z, work_.decoder);
       backward(exec_, vae_.decoder(), parameters, vae_.table(), z, work_.decoder,
@@ -102,27 +106,47 @@ class DenseLayers {
   }
 
  private:
+  static constexpr bool kRounds = !std::is_same_v<T, float>;
+  MlpParameters<T> parameters() const {
+    if constexpr (kRounds) {
+      return {rounded_.view(), state_.parameters.view()};
+    } else {
+      return {state_.parameters.view()};
+    }
+  }
+  View<const T, 2> input() const {
+    if constexpr (kRounds) {
+      return work_.x_rounded.matrix(batch_, vae_.config().dimensions);
+    } else {
+      return work_.x.matrix(batch_, vae_.config().dimensions);
+    }
+  }
+
   const CudaExec& exec_;
   const Vae& vae_;
   const ModelState<CudaExec>& state_;
   std::int64_t batch_;
-  VaeWorkspace<CudaExec> work_;
+  VaeWorkspace<CudaExec, T> work_;
+  Buffer<CudaExec, BFloat16> rounded_;
   Buffer<CudaExec, float> gradient_;
   Replay<CudaExec> replay_;
 };
 #endif
 
+template <class T>
 Products products_alone(const CpuExec& exec, const Vae& vae, const ModelState<CpuExec>&, std::int64_t batch) {
   return {exec, vae, batch};
 }
 #if FELBO_WITH_CUDA
-DenseLayers products_alone(const CudaExec& exec, const Vae& vae, const ModelState<CudaExec>& state,
-                           std::int64_t batch) {
+template <class T>
+DenseLayers<T> products_alone(const CudaExec& exec, const Vae& vae, const ModelState<CudaExec>& state,
+                              std::int64_t batch) {
   return {exec, vae, state, batch};
 }
 #endif
 
-template <class Exec>
+/// T: as TrainingStep's.
+template <class T, class Exec>
 StepTiming time_step_on(const Exec& exec, const StepShape& shape) {
   const std::int64_t X = shape.dimensions, batch = shape.batch;
   const std::int64_t rows = std::max<std::int64_t>(20000, batch);
@@ -133,7 +157,7 @@ StepTiming time_step_on(const Exec& exec, const StepShape& shape) {
   std::ranges::copy(initial_parameters(vae, {std::vector<double>(static_cast<std::size_t>(X), 0.5), 0.1}, 0),
                     initial.parameters.data());
   ModelState<Exec> state = state_on(exec, vae, std::move(initial));
-  TrainingStep<Exec> step(exec, vae, data, state, {.max_batch = batch, .binarize = Binarize::kDynamic});
+  TrainingStep<Exec, T> step(exec, vae, data, state, {.max_batch = batch, .binarize = Binarize::kDynamic});
   const std::vector<std::uint32_t> order = epoch_order(0, 0, rows);
   const std::int64_t steps = rows / batch;
   const std::span<const std::uint32_t> full_batches{order.data(), static_cast<std::size_t>(steps * batch)};
@@ -143,7 +167,7 @@ StepTiming time_step_on(const Exec& exec, const StepShape& shape) {
     if (taken++ % steps == 0) step.begin(full_batches, rates);
     step();
   };
-  auto products = products_alone(exec, vae, state, batch);
+  auto products = products_alone<T>(exec, vae, state, batch);
   const PairedTiming timing = time_in_pairs(
       exec, [&] { products(); }, one_step, 15, 0.15);
   double flops = 0.0;
@@ -156,10 +180,21 @@ StepTiming time_step_on(const Exec& exec, const StepShape& shape) {
   return {fmt::format("{}", fmt::join(widths, "-")), batch, timing.second, timing.first, timing.ratio, flops};
 }
 
+StepTiming time_step_in(const CpuExec& exec, const StepShape& shape, Precision) {
+  return time_step_on<float>(exec, shape);
+}
+#if FELBO_WITH_CUDA
+StepTiming time_step_in(const CudaExec& exec, const StepShape& shape, Precision precision) {
+  const CudaExec in_precision = exec.with_precision(precision);
+  if (precision == Precision::kBf16) return time_step_on<BFloat16>(in_precision, shape);
+  return time_step_on<float>(in_precision, shape);
+}
+#endif
+
 }  // namespace
 
-StepTiming time_step(const StepShape& shape) {
-  return on_device([&](const auto& exec) { return time_step_on(exec, shape); });
+StepTiming time_step(const StepShape& shape, Precision precision) {
+  return on_device([&](const auto& exec) { return time_step_in(exec, shape, precision); });
 }
 
 }  // namespace felbo::bench

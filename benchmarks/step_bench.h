@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "benchmarks/bench_exec.h"
+#include "host/exec/precision.h"
 
 namespace felbo::bench {
 
@@ -25,6 +26,7 @@ struct StepShape {
   std::vector<std::int64_t> hidden;
   std::int64_t latent, batch;
 };
-StepTiming time_step(const StepShape& shape);
+/// In `precision`, which on a CPU is fp32.
+StepTiming time_step(const StepShape& shape, Precision precision);
 
 }  // namespace felbo::bench

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(
-  build-essential cmake ninja-build                                  # build
+  build-essential cmake ninja-build ccache                           # build
   libdnnl-dev libfmt-dev libspdlog-dev nlohmann-json3-dev            # libraries
   libcli11-dev libtomlplusplus-dev libpng-dev zlib1g-dev
   libbenchmark-dev libgtest-dev librandom123-dev                     # benchmarks and tests

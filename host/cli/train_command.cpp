@@ -212,26 +212,26 @@ bool wants_pictures(const ImageShape& shape) {
   return false;
 }
 
-/// Samples and reconstructions beside the checkpoint.
+/// Samples and reconstructions of the held-out part, `judged`, beside the checkpoint.
 template <class Exec>
-void write_pictures(const Training<Exec>& t) {
+void write_pictures(const Training<Exec>& t, const ResidentData<Exec>& judged) {
   const DataPart& part = *held_out_part(t.data).part;
   const View<const float, 1> parameters = t.state.parameters.view();
   const std::int64_t X = part.cols;
   const std::vector<float> z = draw_prior(t.exec, t.vae, kSamples, t.config.seed);
   write_rows({run_files(t.run).samples, part.shape}, decode(t.exec, t.vae, parameters, z), {}, X);
   const std::int64_t count = std::min(kReconstructions, part.rows);
-  const Encoded encoded = encode(t.exec, t.vae, parameters, ResidentData<Exec>(t.exec, part), count,
-                                 binarize_mode(t.config), t.config.seed, true);
+  const Encoded encoded =
+      encode(t.exec, t.vae, parameters, judged, count, binarize_mode(t.config), t.config.seed, true);
   write_rows({run_files(t.run).reconstructions, part.shape}, decode(t.exec, t.vae, parameters, encoded.mu),
              encoded.x, X);
 }
 
 /// The run is trained and saved: pictures that cannot be written are no failure of it.
 template <class Exec>
-void try_pictures(const Training<Exec>& t) {
+void try_pictures(const Training<Exec>& t, const ResidentData<Exec>& judged) {
   try {
-    write_pictures(t);
+    write_pictures(t, judged);
   } catch (const std::exception& error) {
     spdlog::warn("the run is complete, but not its pictures: {}", error.what());
   }
@@ -268,6 +268,9 @@ class EpochLoop {
     progress_.finish();
     return std::move(result_);
   }
+
+  /// The part that the run is judged on.
+  const ResidentData<Exec>& judged() const { return judged_; }
 
  private:
   TrainingStepOptions step_options() const {
@@ -380,7 +383,7 @@ void train_with(const Exec& exec, PreparedRun prepared, const TrainFlags& flags,
   log_beginning(training, held_out);
   const bool pictures = wants_pictures(held_out.part->shape);
   const TrainResult result = run_epochs(loop, training.run);
-  if (pictures) try_pictures(training);
+  if (pictures) try_pictures(training, loop.judged());
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const std::optional<ExactGap> exact = exact_gap(*held_out.part, result.held_out);
   if (!flags.json) {

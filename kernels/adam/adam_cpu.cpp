@@ -16,10 +16,6 @@ void update(const AdamStep& step, std::int64_t n, const float* __restrict gradie
   }
 }
 
-void round(std::int64_t n, const float* __restrict parameter, BFloat16* __restrict rounded) {
-  for (std::int64_t i = 0; i < n; ++i) rounded[i] = BFloat16(parameter[i]);
-}
-
 }  // namespace
 
 void adam(const CpuExec& exec, const AdamArgs& args) {
@@ -28,7 +24,9 @@ void adam(const CpuExec& exec, const AdamArgs& args) {
   exec.parallel_for(args.parameter.size, kGrain, [&](std::int64_t begin, std::int64_t end) {
     update(step, end - begin, args.gradient.data + begin, args.parameter.data + begin, args.m.data + begin,
            args.v.data + begin);
-    if (!args.rounded.empty()) round(end - begin, args.parameter.data + begin, args.rounded.data + begin);
+    if (!args.rounded.empty()) {
+      round_to_bfloat16(args.parameter.data + begin, end - begin, args.rounded.data + begin);
+    }
   });
 }
 

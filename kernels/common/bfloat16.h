@@ -23,4 +23,9 @@ struct BFloat16 {
   }
 };
 
+/// Rounds n floats one by one.
+inline void round_to_bfloat16(const float* __restrict from, std::int64_t n, BFloat16* __restrict to) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] = BFloat16(from[i]);
+}
+
 }  // namespace felbo

@@ -20,8 +20,6 @@ class Scalar {
 
   /// To be called where ops run, not where they are enqueued: `at` is memory of the Exec.
   FELBO_HD T get() const { return at_ != nullptr ? *at_ : value_; }
-  /// Whether the value is known before the op runs.
-  bool is_known() const { return at_ == nullptr; }
 
  private:
   T value_;

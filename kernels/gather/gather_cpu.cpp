@@ -41,10 +41,6 @@ void make_pixels(const float* __restrict data, const std::uint32_t* __restrict w
   }
 }
 
-void round_row(const float* __restrict x, std::int64_t n, BFloat16* __restrict rounded) {
-  for (std::int64_t j = 0; j < n; ++j) rounded[j] = BFloat16(x[j]);
-}
-
 /// Asks for the start of a row that is wanted soon: the processor cannot guess rows in a shuffled order.
 template <class T>
 void prefetch(const T* row, std::int64_t n) {
@@ -78,7 +74,7 @@ void gather_row(const GatherArgs<T>& args, std::int64_t i) {
     make_pixels<kBinarize>(floats_of(data + begin, n, from), words, whole_chunks(n), args.divisor, to);
     if (to == last) std::copy_n(last, n, x + begin);
   }
-  if (!args.rounded.empty()) round_row(x, args.x.cols, args.rounded.row(i));
+  if (!args.rounded.empty()) round_to_bfloat16(x, args.x.cols, args.rounded.row(i));
 }
 
 template <Binarize kBinarize, class T>
