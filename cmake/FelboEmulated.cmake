@@ -90,9 +90,9 @@ function(felbo_add_cuda_tests op sources)
 endfunction()
 
 # A planted bug in a kernel or launcher: `text` in place of `file`. Some schedule must turn the op's emulated test red.
-function(felbo_add_emulated_mutant op name file root text)
+function(felbo_add_emulated_mutant op unit name file root text)
   file(GENERATE OUTPUT ${root}/${file} CONTENT "${text}")
-  set(source ${PROJECT_SOURCE_DIR}/kernels/${op}/${op}_cuda.cu)
+  set(source ${PROJECT_SOURCE_DIR}/kernels/${op}/${unit}_cuda.cu)
   if(file MATCHES "\\.cu$")
     set(source ${root}/${file})
   endif()

@@ -5,21 +5,32 @@
 #   from:  j < cols
 #   to:    j < cols - 1
 #
-# Each compiles the changed .cpp, or for an op's header the op's CPU sources with the changed header in front, links that
+# Each compiles the changed .cpp, or for an op's header a source with the changed header in front, links that
 # with the folder's own test in place of the real objects, and passes when the test goes red. A header x.h of a host room
 # has its own test x_test.cpp compiled again instead. A `from` that does not stand exactly once in the file stops
 # configuring.
+#
+# The source of a header x.h or x.cuh is x_cpu.cpp or x_cuda.cu where the folder has it, else the op's own; a line
+# `unit: y` (after `file:`) names y_cpu.cpp and y_cuda.cu instead, for a header that those share.
 function(felbo_add_mutants folder test_objects)
   get_filename_component(op ${folder} NAME)
-  file(GLOB op_sources RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/${folder}/*_cpu.cpp)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/mutants.txt)
   file(STRINGS ${PROJECT_SOURCE_DIR}/${folder}/mutants.txt lines)
   foreach(line IN LISTS lines)
-    if(line MATCHES "^(name|file|from|to): *(.*)$")
+    if(line MATCHES "^(name|file|unit|from|to): *(.*)$")
       set(key ${CMAKE_MATCH_1})
       set(${key} "${CMAKE_MATCH_2}")
-      if(key STREQUAL "to")
-        felbo_add_mutant(${op} ${name} ${file} "${from}" "${to}" ${test_objects} "${op_sources}")
+      if(key STREQUAL "file")
+        get_filename_component(unit ${file} NAME_WE)
+        if(NOT EXISTS ${PROJECT_SOURCE_DIR}/${folder}/${unit}_cpu.cpp)
+          set(unit ${op})
+        endif()
+      elseif(key STREQUAL "to")
+        set(op_sources "")
+        if(EXISTS ${PROJECT_SOURCE_DIR}/${folder}/${unit}_cpu.cpp)
+          set(op_sources ${folder}/${unit}_cpu.cpp)
+        endif()
+        felbo_add_mutant(${op} ${name} ${file} "${from}" "${to}" ${test_objects} "${op_sources}" ${unit})
         if(TEST mutant.${op}.${name})
           set_tests_properties(mutant.${op}.${name} PROPERTIES FIXTURES_REQUIRED green_${folder})
         endif()
@@ -30,7 +41,7 @@ function(felbo_add_mutants folder test_objects)
   endforeach()
 endfunction()
 
-function(felbo_add_mutant op name file from to test_objects op_sources)
+function(felbo_add_mutant op name file from to test_objects op_sources unit)
   set(root ${PROJECT_BINARY_DIR}/mutants/${op}/${name})
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${file})
   file(READ ${PROJECT_SOURCE_DIR}/${file} text)
@@ -45,7 +56,7 @@ function(felbo_add_mutant op name file from to test_objects op_sources)
   string(REPLACE "${from}" "${to}" text "${text}")
   if(file MATCHES "\\.cuh?$")
     if(TARGET felbo_emulator)
-      felbo_add_emulated_mutant(${op} ${name} ${file} ${root} "${text}")
+      felbo_add_emulated_mutant(${op} ${unit} ${name} ${file} ${root} "${text}")
     endif()
     return()
   endif()

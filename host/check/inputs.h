@@ -1,6 +1,8 @@
 // Reproducible inputs for parity checks.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <type_traits>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "kernels/common/noise_stream.h"
 #include "kernels/common/normal.h"
 #include "kernels/common/view.h"
+#include "kernels/likelihood/likelihood.h"
 
 namespace felbo::checks {
 
@@ -30,6 +33,20 @@ void fill_normal(View<T, 2> out, std::uint64_t seed, float scale = 1.0f, float s
       const Normals4 n = normals_from_words(
           stream.words(static_cast<std::uint32_t>(i), 0, static_cast<std::uint32_t>(j / 4)));
       out(i, j) = static_cast<T>(shift + scale * n[static_cast<int>(j % 4)]);
+    }
+  }
+}
+
+/// Normals, made into what a likelihood may observe: themselves; values of [0, 1], two thirds of them 0 or 1;
+/// levels of grey over 255; counts, from 0 to a few hundred.
+inline void to_observations(View<float, 2> x, Observations kind) {
+  for (std::int64_t i = 0; i < x.rows; ++i) {
+    for (float* at = x.row(i); at != x.row(i) + x.cols; ++at) {
+      const float unit = std::clamp(0.5f + *at, 0.0f, 1.0f);
+      if (kind == Observations::kUnitInterval) *at = unit;
+      if (kind == Observations::kGrey)
+        *at = std::round(255.0f * std::clamp(0.5f + 0.4f * *at, 0.0f, 1.0f)) / 255.0f;
+      if (kind == Observations::kCounts) *at = std::floor(std::exp(1.4f * *at + 0.7f));
     }
   }
 }

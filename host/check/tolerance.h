@@ -14,6 +14,7 @@
 #include "kernels/adam/adam_reference.h"
 #include "kernels/common/noise_stream.h"
 #include "kernels/likelihood/likelihood.h"
+#include "kernels/likelihood/unit.h"
 #include "kernels/noise/noise_reference.h"
 
 namespace felbo::checks {
@@ -78,20 +79,55 @@ inline double samples_k(int samples) { return samples + 6; }
 
 // --- Likelihoods
 
-/// Of the gradient of one output: exp within 2 ulp and up to 6 roundings.
+/// Of log p of one element: exp and log1p within 2 and 3 ulp and up to 5 roundings beside them; more of both
+/// in the families with two or three functions an element, and a negative binomial's have six, two of which
+/// (the remainders of log Gamma and psi) are within 2 and 4.
+inline double element_k(const Likelihood& which) {
+  switch (which.family) {
+    case LikelihoodFamily::kStudentT:
+    case LikelihoodFamily::kDiscretizedLogistic:
+    case LikelihoodFamily::kContinuousBernoulli:
+    case LikelihoodFamily::kPoisson:
+      return 10;
+    case LikelihoodFamily::kNegativeBinomial:
+    case LikelihoodFamily::kZeroInflatedNegativeBinomial:
+      return 24;
+    default:
+      return 6;
+  }
+}
+/// Of the gradient of a Bernoulli's or Gaussian's output: exp within 2 ulp and up to 6 roundings.
 inline constexpr double kOutputGradientK = 6;
-/// Of log p of n elements: each within 6 (exp and log1p within 2 and 3 ulp, up to 5 roundings beside them);
+/// Of the gradient of one output of any family: that, or as log p.
+inline double output_gradient_k(const Likelihood& which) { return element_k(which); }
+/// Of E[x|z]: an exp and a logistic function within 2 and 4 ulp and a rounding or two, or the location as it
+/// is.
+inline double mean_k(const Likelihood& which) {
+  switch (which.family) {
+    case LikelihoodFamily::kBernoulli:
+      return 4;
+    case LikelihoodFamily::kContinuousBernoulli:
+    case LikelihoodFamily::kPoisson:
+    case LikelihoodFamily::kNegativeBinomial:
+    case LikelihoodFamily::kZeroInflatedNegativeBinomial:
+      return 8;
+    default:
+      return 0;
+  }
+}
+/// Of log p of n elements: each within element_k;
 /// each of 16 lanes adds up to 64 of them before they go on in double, 4 additions join the lanes, and the
 /// result is rounded once. A lane of a Bernoulli joins factors, of two roundings each, of which at most
 /// e / (1 + e) / log(1 + e) <= 0.72 reaches the logarithm where they add up instead of fading (e >= 1): 3/4.
 inline double log_px_k(const Likelihood& which, std::int64_t n) {
   const double a_step = which.family == LikelihoodFamily::kBernoulli ? 0.75 : 0.5;
-  return 6 + a_step * static_cast<double>(std::min<std::int64_t>(n, 1024)) / 16 + 0.5 * 4 + 1;
+  return element_k(which) + a_step * static_cast<double>(std::min<std::int64_t>(n, 1024)) / 16 + 0.5 * 4 + 1;
 }
-/// Of the gradient of a log-variance that elements share: the same sum, or 32 rows in float where each
-/// dimension has its own.
+/// Of the gradient of a log-variance that elements share: the same sum, or 32 rows in float where sums of
+/// dimensions are taken.
 inline double own_k(const Likelihood& which, std::int64_t n) {
-  return which.variance == VarianceKind::kPerDimension ? 6 + 0.5 * 32 + 1 : log_px_k(which, n) + 1;
+  const bool of_rows = which.variance == VarianceKind::kPerDimension || is_unit(which.family);
+  return of_rows ? element_k(which) + 0.5 * 32 + 1 : log_px_k(which, n) + 1;
 }
 
 /// Of the KL of n latent dimensions in `elbo_loss`: an element within 4 (exp within 2 ulp of its largest

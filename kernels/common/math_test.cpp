@@ -80,6 +80,55 @@ TEST(Math, Log1p) {
   EXPECT_TRUE(std::isnan(math::log1p(std::nanf(""))));
 }
 
+TEST(Math, Log1pSigned) {
+  const auto truth = [](double x) { return std::log1p(x); };
+  for (const float end : {1e-6f, 0.5f, 1e4f})
+    EXPECT_LE(max_ulp(math::log1p_signed, truth, 0.0f, end), 3.0) << end;
+  EXPECT_LE(max_ulp(math::log1p_signed, truth, -0.5f, -1e-3f), 3.0);
+  EXPECT_LE(max_ulp(math::log1p_signed, truth, -1e-3f, -1e-30f), 3.0);
+  EXPECT_TRUE(std::isnan(math::log1p_signed(std::nanf(""))));
+}
+
+TEST(Math, WhatIsLeftOfXBesideItsFunctions) {
+  const auto deficit = [](double x) {
+    return std::abs(x) < 1e-3 ? x * x * (0.5 - x / 3 + x * x / 4) : x - std::log1p(x);
+  };
+  const auto excess = [](double x) {
+    return std::abs(x) < 1e-3 ? x * x * (0.5 + x / 6 + x * x / 24) : std::expm1(x) - x;
+  };
+  EXPECT_LE(max_ulp(math::log1p_deficit, deficit, -0.29f, 0.41f), 3.0);
+  EXPECT_LE(max_ulp(math::exp_excess, excess, -0.36f, 0.36f), 3.0);
+  const auto mass = [](double x) { return -std::expm1(-x); };
+  for (const float end : {1e-6f, 1.0f, 100.0f})
+    EXPECT_LE(max_ulp(math::one_minus_exp, mass, 0.0f, end), 4.0) << end;
+  EXPECT_TRUE(std::isnan(math::one_minus_exp(std::nanf(""))));
+}
+
+// The remainders of log Gamma and digamma, from long double: psi by its recurrence from z + 64, where three
+// terms of its asymptotic series are exact to 1e-16.
+TEST(Math, RemaindersOfGammaAndDigamma) {
+  for (int i = 0; i <= 20000; ++i) {
+    const float w = 0.01f + 0.99f * static_cast<float>(i) / 20000.0f;
+    const long double z = 1.0L / static_cast<long double>(w);
+    const long double leading =
+        (z - 0.5L) * std::log(z) - z + 0.5L * std::log(2 * std::numbers::pi_v<long double>);
+    ASSERT_NEAR(math::stirling_remainder(w), static_cast<double>(std::lgamma(z) - leading), 1.5e-8 * w) << w;
+    const long double far = z + 64, v = 1 / (far * far);
+    long double psi = std::log(far) - 0.5L / far - v * (1.0L / 12 - v * (1.0L / 120 - v / 252));
+    for (int k = 0; k < 64; ++k) psi -= 1 / (z + static_cast<long double>(k));
+    ASSERT_NEAR(math::digamma_remainder(w), static_cast<double>(z * (std::log(z) - psi) - 0.5L), 3e-8 * w)
+        << w;
+  }
+  EXPECT_EQ(math::stirling_remainder(0.0f), 0.0f);
+  EXPECT_EQ(math::digamma_remainder(0.0f), 0.0f);
+}
+
+TEST(Math, SelectTakesBitsAsTheyAre) {
+  EXPECT_EQ(math::bits(math::select(true, -0.0f, 1.0f)), math::bits(-0.0f));
+  EXPECT_TRUE(std::isnan(math::select(false, 1.0f, std::nanf(""))));
+  EXPECT_EQ(math::select(true, 2.0f, std::nanf("")), 2.0f);
+}
+
 // The relative error of the logarithm of n factors: each join rounds twice, and y is exact here.
 TEST(Math, JoinedFactorsKeepTheirLogarithm) {
   for (const float y : {1e-30f, 1e-9f, 1e-4f, 0.02f, 0.3f, 1.0f}) {

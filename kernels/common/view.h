@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <type_traits>
 
+// FELBO_HD_INLINE: for what stands in an inner loop, which a call would keep from being vectorised.
 #if defined(__CUDACC__)
 #define FELBO_HD __host__ __device__
+#define FELBO_HD_INLINE __host__ __device__ __forceinline__
 #else
 #define FELBO_HD
+#define FELBO_HD_INLINE inline __attribute__((always_inline))
 #endif
 
 namespace felbo {

@@ -32,6 +32,10 @@ void check_divisor(float divisor) {
 }
 
 inline void check_variance(const Likelihood& which, std::int64_t dimensions) {
+  FELBO_CHECK(
+      which.family == LikelihoodFamily::kBernoulli || which.family == LikelihoodFamily::kGaussian,
+      "elbo_loss: p(x|z) must be bernoulli or gaussian; for other families use likelihood(), elbo() and "
+      "reparameterize_backward()");
   which.check();
   FELBO_CHECK(
       which.own_parameters(dimensions) == 0,

@@ -22,14 +22,14 @@ enum class OwnParameters { kNone, kOne, kPerDimension };
 /// An excess is at most 1, so that the product of this many factors is far from overflow.
 inline constexpr int kMostFactors = 64;
 
-/// What one element of x adds.
-template <int Outputs>
+/// What one element of x adds. Count: of clamped outputs, where more than one can be.
+template <int Outputs, class Count = bool>
 struct ElementTerms {
   float log_p;          // nats, up to a constant of the row and to log(1 + excess)
   float grad[Outputs];  // d log p / d output
-  float own;     // summed over the elements that share an own parameter, this makes own_gradient()'s `sum`
-  bool clamped;  // an output was out of bounds
-  float excess;  // log p is log_p - log(1 + excess); read if kExcess
+  float own;      // summed over the elements that share an own parameter, this makes own_gradient()'s `sum`
+  Count clamped;  // whether, or how many, outputs were out of bounds
+  float excess;   // log p is log_p - log(1 + excess); read if kExcess
 };
 
 }  // namespace felbo

@@ -10,43 +10,18 @@
 
 namespace felbo {
 
-// --- Families whose numbers stand in device memory: sources as those of row.h
-
-struct LearnedVarianceSource {
-  const float* own;
-  LogVarClamp clamp;
-  __device__ float log_var() const { return clamp_log_var(*own, clamp); }
-  __device__ GaussianOneVariance<OwnParameters::kOne> family() const { return {math::exp(-log_var())}; }
-  __device__ double row_constant(std::int64_t n) const {
-    return gaussian_constant(n, static_cast<double>(n) * static_cast<double>(log_var()));
-  }
-  __device__ std::int32_t own_clamped() const { return is_clamped(*own, clamp); }
-};
-
-/// What prepare_variances found in the own log-variances.
-struct VarianceTotals {
-  double sum_log_var;
-  std::int32_t clamped;
-};
-
-struct VariancePerDimensionSource {
-  const float* precision;
-  const VarianceTotals* totals;
-  __device__ GaussianVariancePerDimension family() const { return {precision}; }
-  __device__ double row_constant(std::int64_t n) const { return gaussian_constant(n, totals->sum_log_var); }
-  __device__ std::int32_t own_clamped() const { return totals->clamped; }
-};
-
 inline constexpr int kPrepareBlock = 1024;
 
-/// precision = exp(-log_var) of each dimension. One block.
+/// What elements need of each own log-variance, made by `prepare`. One block.
+template <class Prepare, class Number>
 __global__ void __launch_bounds__(kPrepareBlock)
-    prepare_variances(View<const float, 1> own, LogVarClamp clamp, float* precision, VarianceTotals* totals) {
+    prepare_variances(View<const float, 1> own, LogVarClamp clamp, Prepare prepare, Number* prepared,
+                      VarianceTotals* totals) {
   double sum = 0.0;
   std::int32_t clamped = 0;
   for (std::int64_t j = threadIdx.x; j < own.size; j += kPrepareBlock) {
     const float log_var = clamp_log_var(own(j), clamp);
-    precision[j] = math::exp(-log_var);
+    prepared[j] = prepare(log_var);
     sum += static_cast<double>(log_var);
     clamped += is_clamped(own(j), clamp);
   }
@@ -54,6 +29,10 @@ __global__ void __launch_bounds__(kPrepareBlock)
   clamped = reduce_block<kPrepareBlock>(clamped, Sum());
   if (threadIdx.x == 0) *totals = {sum, clamped};
 }
+
+struct PrecisionOf {
+  __device__ float operator()(float log_var) const { return math::exp(-log_var); }
+};
 
 // --- The pass over rows
 

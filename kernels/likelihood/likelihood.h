@@ -1,9 +1,13 @@
 // log p(x|z) of each row and, in the same pass, its gradient over the decoder's output.
 //
-// A family (bernoulli.h, gaussian.h) says what one element contributes; one row loop serves them all. The
-// decoder gives `outputs` numbers a dimension, as blocks of X columns: a family of two has [first (X) |
-// second (X)]. A family may also hold parameters of its own that no network produces (a learned variance):
-// one, or one a dimension.
+// A family (bernoulli.h, gaussian.h, those of unit.h) says what one element contributes; one row loop serves
+// them all. The decoder gives `outputs` numbers a dimension, as blocks of X columns: a family of two has
+// [first (X) | second (X)]. A family may also hold parameters of its own that no network produces (a learned
+// variance): one, or one a dimension.
+//
+// The variance, or what stands in its place, is named log_var in all of them: the logarithm of a Gaussian's
+// sigma^2, a Laplace's b^2, a Student's t's sigma^2, a logistic's s^2 (the squared scale), or of a negative
+// binomial's dispersion alpha (Var = mu + alpha mu^2). It comes last among a dimension's outputs.
 //
 // log p(x|z) is in nats, summed over the X dimensions, normalising constants included. Rows of the output:
 // sample s of datum b is row b * S + s; they share row b of x.
@@ -18,36 +22,60 @@
 
 namespace felbo {
 
-enum class LikelihoodFamily { kBernoulli, kGaussian };
-/// Where a Gaussian's variance comes from.
+enum class LikelihoodFamily {
+  kBernoulli,
+  kGaussian,
+  kLaplace,
+  kStudentT,
+  kDiscretizedLogistic,
+  kContinuousBernoulli,
+  kPoisson,
+  kNegativeBinomial,
+  kZeroInflatedNegativeBinomial
+};
+/// Which x a family gives a probability: any number; [0, 1]; level / 255 with the level one of 0 ... 255; 0,
+/// 1, 2, ... A Bernoulli's [0, 1] stands for 0 and 1.
+enum class Observations { kReal, kUnitInterval, kGrey, kCounts };
+/// Where a variance comes from.
 enum class VarianceKind { kUnit, kFixed, kLearned, kPerDimension, kPerElement };
 
 /// Which p(x|z), chosen at run time.
 struct Likelihood {
   LikelihoodFamily family = LikelihoodFamily::kBernoulli;
-  VarianceKind variance = VarianceKind::kLearned;  // read for kGaussian only
+  VarianceKind variance = VarianceKind::kLearned;  // read for families with a variance only
   float fixed_variance = 1.0f;                     // of kFixed
-  LogVarClamp clamp;  // of log-variances that are learned or come from the decoder
+  LogVarClamp clamp;                // of log-variances that are learned or come from the decoder
+  float degrees_of_freedom = 5.0f;  // of kStudentT
 
-  /// Numbers that the decoder gives a dimension: 1, or 2 for a variance per element.
+  /// Whether there is a variance, or something in its place.
+  bool has_variance() const;
+  Observations observations() const;
+  /// Numbers that the decoder gives a dimension besides a variance: 1, or 2 where zeros have a source of
+  /// their own.
+  int locations() const;
+  /// Numbers that the decoder gives a dimension: the locations, and 1 more for a variance per element.
   int outputs() const;
   /// Parameters of the family's own for X dimensions: log-variances; 0, 1 or X.
   std::int64_t own_parameters(std::int64_t dimensions) const;
-  /// Throws std::invalid_argument unless the bounds of log-variances and a fixed variance can be computed
-  /// with.
+  /// Throws std::invalid_argument unless the bounds of log-variances, a fixed variance and the degrees of
+  /// freedom can be computed with.
   void check() const;
 };
 
-/// From `--likelihood` ("bernoulli", "gaussian") and `--variance` ("unit", "fixed:V", "learned",
-/// "per-dimension", "per-element"; it must be one of these for a Bernoulli too, which does not read it).
-/// Throws std::invalid_argument that lists the forms.
+/// From `--likelihood` (likelihood_names()), `--variance` ("unit", "fixed:V", "learned", "per-dimension",
+/// "per-element"; it must be one of these for a Bernoulli too, which does not read it) and
+/// `--degrees-of-freedom` (read by a Student's t). Throws std::invalid_argument that lists the forms.
 Likelihood likelihood_from_names(const std::string& likelihood, const std::string& variance,
-                                 LogVarClamp clamp);
+                                 LogVarClamp clamp, float degrees_of_freedom = 5.0f);
+/// "bernoulli, gaussian, ... or ..."
+std::string likelihood_names();
+/// The family that `--likelihood` names. Throws std::invalid_argument that lists them.
+LikelihoodFamily likelihood_family_from_name(const std::string& name);
 
 /// T: how the decoder's output and its gradient are stored. The arithmetic is in float.
 template <class T>
 struct LikelihoodArgsOf {
-  View<const float, 2> x;    // (B, X) values of [0, 1] for a Bernoulli, any for a Gaussian
+  View<const float, 2> x;    // (B, X) values as observations() says; others give finite nonsense
   int samples = 1;           // S
   View<T, 2> output;         // (B * S, outputs * X) in: the decoder's output; out, if gradients are wanted:
                              //     grad_scale * weight * d log p(x|z) / d output, written over it
@@ -57,8 +85,9 @@ struct LikelihoodArgsOf {
   View<float, 1> log_px_given_z;  // (B * S) nats
   View<float, 1> grad_own;  // (own_parameters) grad_scale * sum over rows of weight * d log p(x|z) / d own
   View<float, 1> scratch;   // (likelihood_scratch) floats
-  View<std::int32_t, 1> clamped;  // (B * S) log-variances of the row that were out of bounds (0 without any);
-                                  //     row 0 also counts the family's own, each once a call
+  View<std::int32_t, 1> clamped;  // (B * S) log-variances, log rates and log means of the row that were out of
+                                  //     bounds (0 without any); row 0 also counts the family's own, each once
+                                  //     a call
   View<const float, 1> weight;    // (B * S) of each row's gradients, beside grad_scale; those of a datum sum
                                   //     to 1. Empty: 1
 };
@@ -74,9 +103,9 @@ void likelihood(const CpuExec& exec, const Likelihood& which, const LikelihoodAr
 void likelihood(const CudaExec& exec, const Likelihood& which, const LikelihoodArgs& args);
 void likelihood(const CudaExec& exec, const Likelihood& which, const LikelihoodArgsOf<BFloat16>& args);
 
-/// E[x|z] of each element from the decoder's output, for pictures: the probability of a Bernoulli, the mean
-/// of a Gaussian. mean (R, X), output (R, outputs * X); they may not overlap. Throws std::invalid_argument if
-/// shapes disagree.
+/// E[x|z] of each element from the decoder's output, for pictures. A Student's t gives its location, also
+/// where it has no mean (nu <= 1); a discretised logistic its location, held to [0, 1]. mean (R, X), output
+/// (R, outputs * X); they may not overlap. Throws std::invalid_argument if shapes disagree.
 void likelihood_mean(const CpuExec& exec, const Likelihood& which, View<const float, 2> output,
                      View<float, 2> mean);
 void likelihood_mean(const CudaExec& exec, const Likelihood& which, View<const float, 2> output,

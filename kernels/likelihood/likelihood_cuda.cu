@@ -1,5 +1,6 @@
 #include "kernels/common/cuda/launch.h"
 #include "kernels/likelihood/likelihood.cuh"
+#include "kernels/likelihood/unit.h"
 
 namespace felbo {
 namespace {
@@ -60,7 +61,8 @@ template <class T>
 void run_per_dimension(const CudaExec& exec, const LogVarClamp& clamp, const LikelihoodArgsOf<T>& args) {
   const std::int64_t n = args.x.cols;
   float *precision = args.scratch.data, *sums = precision + n;
-  launch(exec, prepare_variances, 1, kPrepareBlock, 0, args.own, clamp, precision, variance_totals(exec));
+  launch(exec, prepare_variances<PrecisionOf, float>, 1, kPrepareBlock, 0, args.own, clamp, PrecisionOf{},
+         precision, variance_totals(exec));
   const std::int64_t column_blocks = blocks_for(n, kColumnBlock);
   if (args.want_gradient) {
     launch(exec, sum_columns<T>, blocks_for(blocks_of(args.output.rows, kRowsABlock) * column_blocks, 1),
@@ -103,6 +105,9 @@ void run_family(const CudaExec& exec, const Likelihood& which, const LikelihoodA
       return run(exec, BernoulliSource{}, args);
     case LikelihoodFamily::kGaussian:
       return run_gaussian(exec, which, args);
+    default:
+      with_unit(which.family,
+                [&]<class Family>(Unit<Family>) { unit_likelihood<Family>(exec, which, args); });
   }
 }
 
@@ -123,6 +128,8 @@ void likelihood_mean(const CudaExec& exec, const Likelihood& which, View<const f
       return mean_of_rows<Bernoulli>(exec, output, mean);
     case LikelihoodFamily::kGaussian:
       return mean_of_rows<GaussianVariancePerElement>(exec, output, mean);
+    default:
+      with_unit(which.family, [&]<class Family>(Unit<Family>) { unit_mean<Family>(exec, output, mean); });
   }
 }
 

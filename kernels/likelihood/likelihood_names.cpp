@@ -4,6 +4,7 @@
 
 #include "kernels/likelihood/likelihood.h"
 #include "kernels/likelihood/likelihood_check.h"
+#include "kernels/likelihood/unit.h"
 
 namespace felbo {
 namespace {
@@ -11,12 +12,25 @@ namespace {
 // exp(+-80) and its products with a gradient of ordinary size stay inside the range of float.
 constexpr float kMaxLogVar = 80.0f;
 
-LikelihoodFamily family_from_name(const std::string& name) {
-  if (name == "bernoulli") return LikelihoodFamily::kBernoulli;
-  if (name == "gaussian") return LikelihoodFamily::kGaussian;
-  throw std::invalid_argument(
-      fmt::format("likelihood \"{}\" is not known; give bernoulli or gaussian", name));
-}
+// Products of a dispersion, its inverse and a mean stay inside the range of float as well.
+constexpr float kMaxLogDispersion = 40.0f;
+constexpr float kLeastDegrees = 1e-3f, kMostDegrees = 1e6f;
+
+struct NamedFamily {
+  const char* name;
+  LikelihoodFamily family;
+};
+constexpr NamedFamily kFamilies[] = {
+    {"bernoulli", LikelihoodFamily::kBernoulli},
+    {"gaussian", LikelihoodFamily::kGaussian},
+    {"laplace", LikelihoodFamily::kLaplace},
+    {"student-t", LikelihoodFamily::kStudentT},
+    {"discretized-logistic", LikelihoodFamily::kDiscretizedLogistic},
+    {"continuous-bernoulli", LikelihoodFamily::kContinuousBernoulli},
+    {"poisson", LikelihoodFamily::kPoisson},
+    {"negative-binomial", LikelihoodFamily::kNegativeBinomial},
+    {"zero-inflated-negative-binomial", LikelihoodFamily::kZeroInflatedNegativeBinomial},
+};
 
 float fixed_variance_from_name(const std::string& name, std::string_view number) {
   float value = 0.0f;
@@ -46,40 +60,95 @@ void set_variance(Likelihood& which, const std::string& name) {
   }
 }
 
+/// The spreads of X dimensions, then X sums of own gradients a block of rows.
+std::int64_t unit_scratch(const Likelihood& which, std::int64_t rows, std::int64_t dimensions) {
+  if (!which.has_variance() || which.variance == VarianceKind::kPerElement) return 0;
+  const std::int64_t spread =
+      with_unit(which.family, []<class Family>(Unit<Family>) { return kSpreadFloats<Family>; });
+  const std::int64_t blocks = which.own_parameters(dimensions) > 0 ? blocks_of(rows, kRowsABlock) : 0;
+  return dimensions * (spread + blocks);
+}
+
+void check_degrees_of_freedom(const Likelihood& which) {
+  if (which.family != LikelihoodFamily::kStudentT) return;
+  FELBO_CHECK(which.degrees_of_freedom >= kLeastDegrees && which.degrees_of_freedom <= kMostDegrees,
+              "degrees of freedom must lie in [{}, {}], got {}", kLeastDegrees, kMostDegrees,
+              which.degrees_of_freedom);
+}
+
 }  // namespace
 
+LikelihoodFamily likelihood_family_from_name(const std::string& name) {
+  for (const NamedFamily& known : kFamilies) {
+    if (name == known.name) return known.family;
+  }
+  throw std::invalid_argument(
+      fmt::format("likelihood \"{}\" is not known; give {}", name, likelihood_names()));
+}
+
+std::string likelihood_names() {
+  constexpr std::size_t kCount = std::size(kFamilies);
+  std::string names;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    names += i == 0 ? "" : (i + 1 == kCount ? " or " : ", ");
+    names += kFamilies[i].name;
+  }
+  return names;
+}
+
+bool Likelihood::has_variance() const {
+  if (!is_unit(family)) return family == LikelihoodFamily::kGaussian;
+  return with_unit(family, []<class Family>(Unit<Family>) { return Family::kSpread; });
+}
+
+Observations Likelihood::observations() const {
+  if (family == LikelihoodFamily::kBernoulli) return Observations::kUnitInterval;
+  if (family == LikelihoodFamily::kGaussian) return Observations::kReal;
+  return with_unit(family, []<class Family>(Unit<Family>) { return Family::kObservations; });
+}
+
+int Likelihood::locations() const {
+  if (!is_unit(family)) return 1;
+  return with_unit(family, []<class Family>(Unit<Family>) { return int{Family::kLocations}; });
+}
+
 int Likelihood::outputs() const {
-  return family == LikelihoodFamily::kGaussian && variance == VarianceKind::kPerElement ? 2 : 1;
+  return locations() + (has_variance() && variance == VarianceKind::kPerElement ? 1 : 0);
 }
 
 std::int64_t Likelihood::own_parameters(std::int64_t dimensions) const {
-  if (family != LikelihoodFamily::kGaussian) return 0;
+  if (!has_variance()) return 0;
   if (variance == VarianceKind::kLearned) return 1;
   return variance == VarianceKind::kPerDimension ? dimensions : 0;
 }
 
 void Likelihood::check() const {
-  if (family != LikelihoodFamily::kGaussian) return;
-  FELBO_CHECK(-kMaxLogVar <= clamp.lo && clamp.lo <= clamp.hi && clamp.hi <= kMaxLogVar,
-              "the bounds of log-variances must lie in [-{0}, {0}] in rising order, got [{1}, {2}]",
-              kMaxLogVar, clamp.lo, clamp.hi);
+  if (!has_variance()) return;
+  const bool counts = observations() == Observations::kCounts;
+  const float most = counts ? kMaxLogDispersion : kMaxLogVar;
+  FELBO_CHECK(-most <= clamp.lo && clamp.lo <= clamp.hi && clamp.hi <= most,
+              "the bounds of {0} must lie in [-{1}, {1}] in rising order, got [{2}, {3}]",
+              counts ? "log-dispersions" : "log-variances", most, clamp.lo, clamp.hi);
+  check_degrees_of_freedom(*this);
   if (variance != VarianceKind::kFixed) return;
-  FELBO_CHECK(fixed_variance > 0.0f && std::abs(std::log(fixed_variance)) <= kMaxLogVar,
-              "variance \"fixed:V\" needs V above 0, with a logarithm in [-{0}, {0}], got {1}", kMaxLogVar,
+  FELBO_CHECK(fixed_variance > 0.0f && std::abs(std::log(fixed_variance)) <= most,
+              "variance \"fixed:V\" needs V above 0, with a logarithm in [-{0}, {0}], got {1}", most,
               fixed_variance);
 }
 
 std::int64_t likelihood_scratch(const Likelihood& which, std::int64_t rows, std::int64_t dimensions) {
+  if (is_unit(which.family)) return unit_scratch(which, rows, dimensions);
   if (which.own_parameters(dimensions) == 0) return 0;
   if (which.variance == VarianceKind::kLearned) return rows;
   return dimensions * (1 + blocks_of(rows, kRowsABlock));
 }
 
 Likelihood likelihood_from_names(const std::string& likelihood, const std::string& variance,
-                                 LogVarClamp clamp) {
+                                 LogVarClamp clamp, float degrees_of_freedom) {
   Likelihood which;
-  which.family = family_from_name(likelihood);
+  which.family = likelihood_family_from_name(likelihood);
   which.clamp = clamp;
+  which.degrees_of_freedom = degrees_of_freedom;
   set_variance(which, variance);
   which.check();
   return which;

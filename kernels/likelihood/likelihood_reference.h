@@ -3,12 +3,14 @@
 // magnitudes of the terms that it is made of, by which rounding errors are measured.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
 #include <vector>
 
 #include "kernels/likelihood/likelihood.h"
+#include "kernels/likelihood/unit_reference.h"
 
 namespace felbo::reference {
 
@@ -63,7 +65,7 @@ struct LogVarOf {
 template <class T>
 LogVarOf<T> log_var_of(const Likelihood& which, const LikelihoodInput<T>& in, LikelihoodOutcome<T>& out,
                        std::int64_t r, std::int64_t j) {
-  const std::int64_t second = (2 * r + 1) * in.dimensions + j;
+  const std::int64_t last = (which.outputs() * (r + 1) - 1) * in.dimensions + j;
   switch (which.variance) {
     case VarianceKind::kUnit:
       return {};
@@ -74,7 +76,7 @@ LogVarOf<T> log_var_of(const Likelihood& which, const LikelihoodInput<T>& in, Li
     case VarianceKind::kPerDimension:
       return {in.own[j], &out.grad_own[j], &out.grad_own_scale[j]};
     case VarianceKind::kPerElement:
-      return {in.output[second], &out.grad_output[second], &out.grad_scale[second]};
+      return {in.output[last], &out.grad_output[last], &out.grad_scale[last]};
   }
   return {};
 }
@@ -100,6 +102,34 @@ void gaussian_element(const Likelihood& which, const LikelihoodInput<T>& in, Lik
     *log_var.scale += std::abs(a) * (square + 1) / 2;
   }
   if (outside && which.variance == VarianceKind::kPerElement) ++out.clamped[r];
+}
+
+/// A family of unit.h.
+template <class T>
+void unit_element(const Likelihood& which, const LikelihoodInput<T>& in, LikelihoodOutcome<T>& out,
+                  std::int64_t r, std::int64_t j) {
+  const T lo = which.clamp.lo, hi = which.clamp.hi, a = in.grad_scale;
+  const int locations = which.locations();
+  const std::int64_t first = r * which.outputs() * in.dimensions + j;
+  T location[2] = {};
+  for (int k = 0; k < locations; ++k) location[k] = in.output[first + k * in.dimensions];
+  const LogVarOf<T> log_var = which.has_variance() ? log_var_of(which, in, out, r, j) : LogVarOf<T>{};
+  const bool bounded = log_var.grad != nullptr;
+  const bool outside = bounded && (log_var.value < lo || log_var.value > hi);
+  const T used = !outside ? log_var.value : (log_var.value < lo ? lo : hi);
+  const UnitElement<T> e =
+      reference::unit_element(which, in.x[(r / in.samples) * in.dimensions + j], location, used);
+  out.log_px_given_z[r] += e.log_p;
+  out.log_px_scale[r] += e.scale;
+  for (int k = 0; k < locations; ++k) {
+    out.grad_output[first + k * in.dimensions] = a * e.grad[k];
+    out.grad_scale[first + k * in.dimensions] = std::abs(a) * e.grad_scale[k];
+  }
+  if (bounded && !outside) {
+    *log_var.grad += a * e.grad[locations];
+    *log_var.scale += std::abs(a) * e.grad_scale[locations];
+  }
+  out.clamped[r] += e.clamped + (outside && which.variance == VarianceKind::kPerElement ? 1 : 0);
 }
 
 template <class T>
@@ -132,8 +162,10 @@ LikelihoodOutcome<T> likelihood(const Likelihood& which, const LikelihoodInput<T
     for (std::int64_t j = 0; j < in.dimensions; ++j) {
       if (which.family == LikelihoodFamily::kBernoulli) {
         detail::bernoulli_element(in, out, r, j);
-      } else {
+      } else if (which.family == LikelihoodFamily::kGaussian) {
         detail::gaussian_element(which, in, out, r, j);
+      } else {
+        detail::unit_element(which, in, out, r, j);
       }
     }
   }
@@ -141,6 +173,20 @@ LikelihoodOutcome<T> likelihood(const Likelihood& which, const LikelihoodInput<T
     if (rows > 0 && (log_var < which.clamp.lo || log_var > which.clamp.hi)) ++out.clamped[0];
   }
   return out;
+}
+
+/// What likelihood_mean() shows of each of `rows` times `dimensions` elements.
+template <class T>
+std::vector<T> likelihood_mean(const Likelihood& which, std::int64_t rows, std::int64_t dimensions,
+                               const std::vector<T>& output) {
+  std::vector<T> mean;
+  for (std::int64_t i = 0; i < rows * dimensions; ++i) {
+    const std::int64_t first = i / dimensions * which.outputs() * dimensions + i % dimensions;
+    const T location[2] = {output[first], which.locations() == 2 ? output[first + dimensions] : T(0)};
+    const bool logit = which.family == LikelihoodFamily::kBernoulli;
+    mean.push_back(logit ? 1 / (1 + std::exp(-location[0])) : unit_mean(which, location));
+  }
+  return mean;
 }
 
 }  // namespace felbo::reference

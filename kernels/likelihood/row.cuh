@@ -79,7 +79,7 @@ __device__ void add_row_run(const Family& family, const RowPointers<Data, Family
     float in[kOutputs];
 #pragma unroll
     for (int k = 0; k < kOutputs; ++k) in[k] = values.output[k][i];
-    const ElementTerms<kOutputs> terms = family(row.x.scale(values.x[i]), in, col + i);
+    const auto terms = family(row.x.scale(values.x[i]), in, col + i);
     log_p += terms.log_p;
     if constexpr (Family::kExcess) excess = math::join_excess(excess, terms.excess);
     if constexpr (Family::kClamps) totals.clamped += terms.clamped;

@@ -1,0 +1,7 @@
+#include "kernels/likelihood/unit_cpu.h"
+
+namespace felbo {
+
+FELBO_INSTANTIATE_UNIT_CPU(Poisson);
+
+}  // namespace felbo
