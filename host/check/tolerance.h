@@ -105,12 +105,13 @@ inline double output_gradient_k(const Likelihood& which) { return element_k(whic
 inline double mean_k(const Likelihood& which) {
   switch (which.family) {
     case LikelihoodFamily::kBernoulli:
-      return 4;
     case LikelihoodFamily::kContinuousBernoulli:
+      return 4;
     case LikelihoodFamily::kPoisson:
     case LikelihoodFamily::kNegativeBinomial:
+      return 2;
     case LikelihoodFamily::kZeroInflatedNegativeBinomial:
-      return 8;
+      return 7;
     default:
       return 0;
   }

@@ -97,8 +97,7 @@ PreparedRun start_new(TrainFlags& flags) {
   warn_of_domain(flags.config, data);
   check_steps(flags.config, data.train.rows);
   flags.config.epochs = lr_schedule(flags.config).epochs();
-  if (flags.config.likelihood == "gaussian" && flags.config.variance.empty())
-    flags.config.variance = "learned";
+  set_likelihood_defaults(flags.config);
   Vae vae(vae_config(flags.config, data.train.cols));
   ModelState<CpuExec> state(CpuExec(1), vae);
   std::ranges::copy(initial_parameters(vae, moments(data.train), flags.config.seed), state.parameters.data());

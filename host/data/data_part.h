@@ -22,7 +22,8 @@ struct DataPart {
   std::int64_t rows = 0;
   std::int64_t cols = 0;
   ImageShape shape;                 // height * width == cols, or 0 x 0
-  std::vector<std::uint8_t> bytes;  // grey levels; a model sees value / 255
+  std::vector<std::uint8_t> bytes;  // grey levels, or counts
+  float divisor = 255.0f;           // of bytes: a model sees value / divisor; 1 for counts
   std::vector<float> floats;        // values as they stand
   /// log p(x) of each row in nats, summed over its columns, where the data's distribution is known exactly;
   /// else empty.

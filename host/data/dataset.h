@@ -43,7 +43,7 @@ DataSet load_data(const std::string& spec);
 /// parts get a row.
 DataSet hold_out(DataSet set, double valid_fraction);
 
-/// The values of a part as a model sees them: bytes / 255, floats as they stand.
+/// The values of a part as a model sees them: bytes / divisor, floats as they stand.
 struct DataSummary {
   float min = 0.0f;
   float max = 0.0f;

@@ -65,6 +65,7 @@ DataSet hold_out(DataSet set, double valid_fraction) {
   valid.rows = count;
   valid.cols = train.cols;
   valid.shape = train.shape;
+  valid.divisor = train.divisor;
   valid.bytes = move_rows(train.bytes, chosen, count, train.cols);
   valid.floats = move_rows(train.floats, chosen, count, train.cols);
   valid.exact_log_px = move_rows(train.exact_log_px, chosen, count, 1);

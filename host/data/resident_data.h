@@ -14,6 +14,7 @@ class ResidentData {
   ResidentData(const Exec& exec, const DataPart& part)
       : rows_(part.rows),
         cols_(part.cols),
+        divisor_(part.divisor),
         bytes_(exec, static_cast<std::int64_t>(part.bytes.size())),
         floats_(exec, static_cast<std::int64_t>(part.floats.size())) {
     upload(exec, part.bytes, bytes_.view());
@@ -23,13 +24,13 @@ class ResidentData {
   std::int64_t rows() const { return rows_; }
   std::int64_t cols() const { return cols_; }
 
-  /// x (B, X) = the given rows, bytes divided by 255, binarised as asked; and in bfloat16 unless `rounded` is
-  /// empty.
+  /// x (B, X) = the given rows, bytes by the part's divisor, binarised as asked; and in bfloat16 unless
+  /// `rounded` is empty.
   void gather_rows(const Exec& exec, View<const std::uint32_t, 1> rows, Binarize binarize,
                    const NoiseStream& noise, View<float, 2> x, View<BFloat16, 2> rounded = {}) const {
     if (bytes_.size() > 0) {
       const View<const std::uint8_t, 2> data = bytes_.matrix(rows_, cols_);
-      gather(exec, GatherArgs<std::uint8_t>{data, rows, 255.0f, binarize, noise, x, rounded});
+      gather(exec, GatherArgs<std::uint8_t>{data, rows, divisor_, binarize, noise, x, rounded});
     } else {
       const View<const float, 2> data = floats_.matrix(rows_, cols_);
       gather(exec, GatherArgs<float>{data, rows, 1.0f, binarize, noise, x, rounded});
@@ -38,6 +39,7 @@ class ResidentData {
 
  private:
   std::int64_t rows_, cols_;
+  float divisor_;
   Buffer<Exec, std::uint8_t> bytes_;  // (N, X), or
   Buffer<Exec, float> floats_;        // (N, X)
 };
@@ -51,12 +53,13 @@ class ResidentData<CpuExec> {
   std::int64_t rows() const { return part_->rows; }
   std::int64_t cols() const { return part_->cols; }
 
-  /// x (B, X) = the given rows, bytes divided by 255, binarised as asked; and in bfloat16 unless `rounded` is
-  /// empty.
+  /// x (B, X) = the given rows, bytes by the part's divisor, binarised as asked; and in bfloat16 unless
+  /// `rounded` is empty.
   void gather_rows(const CpuExec& exec, View<const std::uint32_t, 1> rows, Binarize binarize,
                    const NoiseStream& noise, View<float, 2> x, View<BFloat16, 2> rounded = {}) const {
     if (part_->is_bytes()) {
-      gather(exec, GatherArgs<std::uint8_t>{part_->byte_view(), rows, 255.0f, binarize, noise, x, rounded});
+      gather(exec,
+             GatherArgs<std::uint8_t>{part_->byte_view(), rows, part_->divisor, binarize, noise, x, rounded});
     } else {
       gather(exec, GatherArgs<float>{part_->float_view(), rows, 1.0f, binarize, noise, x, rounded});
     }

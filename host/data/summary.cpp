@@ -7,10 +7,10 @@
 namespace felbo {
 namespace {
 
-/// Calls f(view, unit): the rows, and the value that a model sees as 1.
+/// Calls f(view, unit): the rows, and the value that a model sees as 1 (a whole number).
 template <class F>
 auto with_rows(const DataPart& part, const F& f) {
-  return part.is_bytes() ? f(part.byte_view(), 255) : f(part.float_view(), 1);
+  return part.is_bytes() ? f(part.byte_view(), static_cast<int>(part.divisor)) : f(part.float_view(), 1);
 }
 
 /// Column means in the units of the stored values.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "kernels/common/noise_stream.h"
 
@@ -23,11 +24,67 @@ void fill_uniform(View<float, 2> out, float bound, std::uint64_t seed, int tenso
   }
 }
 
-/// The decoder's value at z = 0 that makes the data's mean p(x|z)'s.
+/// Share of zeros that a source of their own has at first.
+constexpr double kExtraZeros = 0.1;
+
+double logit(double p) { return std::log(p / (1.0 - p)); }
+
+/// The logit at which a continuous Bernoulli has the mean, by bisection: the mean rises with it.
+double continuous_bernoulli_logit(double mean) {
+  double lo = -1e3, hi = 1e3;
+  for (int i = 0; i < 60; ++i) {
+    const double l = (lo + hi) / 2;
+    const double here = std::abs(l) < 1e-3 ? 0.5 + l / 12 : 1 / -std::expm1(-l) - 1 / l;
+    (here < mean ? lo : hi) = l;
+  }
+  return (lo + hi) / 2;
+}
+
+/// The decoder's first output at z = 0 that makes the data's mean p(x|z)'s. Pixels that never light up, and
+/// counts that are always 0, must be able to.
 float mean_bias(const Likelihood& likelihood, double mean) {
-  if (likelihood.family != LikelihoodFamily::kBernoulli) return static_cast<float>(mean);
-  const double p = std::clamp(mean, 1e-3, 1.0 - 1e-3);  // pixels that never light up must be able to
-  return static_cast<float>(std::log(p / (1.0 - p)));
+  const double unit = std::clamp(mean, 1e-3, 1.0 - 1e-3), positive = std::max(mean, 1e-3);
+  switch (likelihood.family) {
+    case LikelihoodFamily::kBernoulli:
+      return static_cast<float>(logit(unit));
+    case LikelihoodFamily::kContinuousBernoulli:
+      return static_cast<float>(continuous_bernoulli_logit(unit));
+    case LikelihoodFamily::kPoisson:
+    case LikelihoodFamily::kNegativeBinomial:
+      return static_cast<float>(std::log(positive));
+    case LikelihoodFamily::kZeroInflatedNegativeBinomial:
+      return static_cast<float>(std::log(positive / (1.0 - kExtraZeros)));
+    default:
+      return static_cast<float>(mean);
+  }
+}
+
+/// What log_var is the logarithm of, where p(x|z)'s variance is the data's.
+double squared_scale(const Likelihood& likelihood, const DataMoments& moments) {
+  const double variance = moments.variance, nu = static_cast<double>(likelihood.degrees_of_freedom);
+  switch (likelihood.family) {
+    case LikelihoodFamily::kLaplace:
+      return variance / 2;
+    case LikelihoodFamily::kStudentT:
+      return variance * (nu > 3 ? (nu - 2) / nu : 1.0 / 3);
+    case LikelihoodFamily::kDiscretizedLogistic:
+      return variance * 3 / (std::numbers::pi * std::numbers::pi);
+    case LikelihoodFamily::kNegativeBinomial:
+    case LikelihoodFamily::kZeroInflatedNegativeBinomial: {
+      double mean = 0, square = 0;
+      for (const double m : moments.mean) mean += m, square += m * m;
+      const double count = static_cast<double>(moments.mean.size());
+      return std::max((variance - mean / count) / std::max(square / count, 1e-12), std::exp(-4.0));
+    }
+    default:
+      return variance;
+  }
+}
+
+/// The decoder's value at z = 0 for an output of a dimension.
+float output_bias(const Likelihood& likelihood, int output, double mean, float log_var) {
+  if (output == 0) return mean_bias(likelihood, mean);
+  return output < likelihood.locations() ? static_cast<float>(logit(kExtraZeros)) : log_var;
 }
 
 }  // namespace
@@ -57,12 +114,13 @@ std::vector<float> initial_parameters(const Vae& vae, const DataMoments& moments
       fill_uniform({vector_of(flat, vae.table()[layer.bias]).data, 1, layer.out}, bound, seed, layer.bias);
     }
   }
-  const float log_var = std::clamp(static_cast<float>(std::log(std::max(moments.variance, 1e-12))),
+  const double scale = squared_scale(config.likelihood, moments);
+  const float log_var = std::clamp(static_cast<float>(std::log(std::max(scale, 1e-12))),
                                    config.likelihood.clamp.lo, config.likelihood.clamp.hi);
   const View<float, 1> bias = vector_of(flat, vae.table()[vae.decoder().layers().back().bias]);
   for (std::int64_t i = 0; i < bias.size; ++i) {
-    bias(i) = i < config.dimensions ? mean_bias(config.likelihood, moments.mean[static_cast<std::size_t>(i)])
-                                    : log_var;
+    const double mean = moments.mean[static_cast<std::size_t>(i % config.dimensions)];
+    bias(i) = output_bias(config.likelihood, static_cast<int>(i / config.dimensions), mean, log_var);
   }
   std::ranges::fill(vae.own(flat), log_var);
   return parameters;

@@ -56,7 +56,7 @@ struct DataMoments {
 /// Initial parameters, a function of the seed alone: weights and biases uniform in +-1 / sqrt(in), a standard
 /// deviation of 1 / sqrt(3 in) (after LeCun, Bottou, Orr and Mueller, "Efficient BackProp", 1998,
 /// section 4.6; PyTorch's default for linear layers); the decoder's last bias such that p(x|z = 0) has about
-/// the data's mean (the logit of it for Bernoulli), and log-variances at the log of the data's variance.
+/// the data's mean (the logit of it for Bernoulli), and log-variances such that it has the data's variance.
 std::vector<float> initial_parameters(const Vae& vae, const DataMoments& moments, std::uint64_t seed);
 
 /// Everything one pass over at most `max_batch` data with `max_samples` samples each needs, allocated once.

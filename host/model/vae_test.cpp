@@ -204,6 +204,37 @@ TEST(InitialParameters, AGaussiansStartsAtTheMeanAndTheLogOfTheVariance) {
   }
 }
 
+// p(x|z = 0) has the mean and the variance of the data, by the formulas for each family's.
+TEST(InitialParameters, OtherLikelihoodsStartAtTheDatasMoments) {
+  const auto bias_of = [](const char* family, const DataMoments& moments, std::int64_t j) {
+    const Vae vae(config_of(family, "per-element"));
+    const std::vector<float> flat = initial_parameters(vae, moments, 3);
+    return static_cast<double>(tensor(vae, flat, "decoder.2.bias")(j));
+  };
+  const DataMoments grey{{0.2, 0.5, 0.9, 0.3, 0.5, 0.1, 0.75}, 0.04};
+  for (std::int64_t j = 0; j < 7; ++j) {
+    const double mean = grey.mean[static_cast<std::size_t>(j)];
+    for (const char* family : {"laplace", "student-t", "discretized-logistic"}) {
+      EXPECT_NEAR(bias_of(family, grey, j), mean, 1e-7) << family;
+    }
+    const double l = bias_of("continuous-bernoulli", grey, j);
+    EXPECT_NEAR(std::abs(l) < 1e-5 ? 0.5 : 1 / (1 - std::exp(-l)) - 1 / l, mean, 1e-6);
+  }
+  EXPECT_NEAR(2 * std::exp(bias_of("laplace", grey, 7)), 0.04, 1e-7);
+  EXPECT_NEAR(5.0 / 3 * std::exp(bias_of("student-t", grey, 7)), 0.04, 1e-7);
+  EXPECT_NEAR(bias_of("discretized-logistic", grey, 7), std::log(0.04 * 3 / std::pow(std::acos(-1.0), 2)),
+              1e-6);
+
+  const DataMoments counts{{0, 1, 2, 3, 4, 5, 6}, 30};
+  EXPECT_NEAR(bias_of("poisson", counts, 0), std::log(1e-3), 1e-6);
+  EXPECT_NEAR(bias_of("poisson", counts, 4), std::log(4.0), 1e-6);
+  EXPECT_NEAR(bias_of("negative-binomial", counts, 4), std::log(4.0), 1e-6);
+  EXPECT_NEAR(bias_of("negative-binomial", counts, 7), std::log((30 - 3) / 13.0), 1e-6);
+  const double extra = 1 / (1 + std::exp(-bias_of("zero-inflated-negative-binomial", counts, 7)));
+  EXPECT_NEAR((1 - extra) * std::exp(bias_of("zero-inflated-negative-binomial", counts, 4)), 4, 1e-5);
+  EXPECT_NEAR(bias_of("zero-inflated-negative-binomial", counts, 14), std::log((30 - 3) / 13.0), 1e-6);
+}
+
 TEST(InitialParameters, LogVariancesStartWithinTheClamp) {
   const Vae vae(config_of("gaussian"));  // [-4, 5]
   for (const auto& [variance, want] :

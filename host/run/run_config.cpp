@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
@@ -51,6 +52,78 @@ LogVarClamp clamp_bounds(const std::string& text) {
 
 void check_only(const char* flag, const std::string& value, const char* known) {
   FELBO_CHECK(value == known, "{} '{}' is not known; this version has {}", flag, value, known);
+}
+
+LikelihoodFamily family_of(const RunConfig& config) { return likelihood_family_from_name(config.likelihood); }
+
+Likelihood likelihood_of(const RunConfig& config, const LogVarClamp& clamp) {
+  const LikelihoodFamily family = family_of(config);
+  FELBO_CHECK(
+      config.variance.empty() || Likelihood{.family = family}.has_variance(),
+      "--variance {} goes with a likelihood that has a variance, such as --likelihood gaussian, not {}",
+      config.variance, config.likelihood);
+  FELBO_CHECK(!config.degrees_of_freedom || family == LikelihoodFamily::kStudentT,
+              "--degrees-of-freedom {} goes with --likelihood student-t, not {}",
+              config.degrees_of_freedom.value_or(0), config.likelihood);
+  RunConfig whole = config;
+  set_likelihood_defaults(whole);
+  return likelihood_from_names(config.likelihood, whole.variance.empty() ? "learned" : whole.variance, clamp,
+                               static_cast<float>(whole.degrees_of_freedom.value_or(5)));
+}
+
+/// Binarised data are neither levels of grey nor counts.
+void check_binarize(const RunConfig& config) {
+  const Observations kind = Likelihood{.family = family_of(config)}.observations();
+  FELBO_CHECK(config.binarize == "none" || (kind != Observations::kGrey && kind != Observations::kCounts),
+              "--binarize {} makes 0 and 1 of the data, --likelihood {} is one of {}: use --binarize none",
+              config.binarize, config.likelihood,
+              kind == Observations::kGrey ? "256 levels of grey" : "counts");
+}
+
+/// The parts of a set, with their names.
+template <class Set, class F>
+void for_parts(Set& data, const F& f) {
+  f("train", data.train);
+  if (data.valid) f("valid", *data.valid);
+  if (data.test) f("test", *data.test);
+}
+
+/// Throws unless `fits` every float of the part; `expected` ends the message.
+template <class F>
+void check_floats(const DataSet& data, const char* name, const DataPart& part, const std::string& expected,
+                  const F& fits) {
+  if (part.is_bytes()) return;
+  for (std::int64_t i = 0; i < part.rows; ++i) {
+    for (std::int64_t j = 0; j < part.cols; ++j) {
+      const float value = part.float_view()(i, j);
+      FELBO_CHECK(fits(value), "{}: {} part, row {}, column {} (from 0): {}, but {}", data.spec, name, i, j,
+                  value, expected);
+    }
+  }
+}
+
+/// Counts above this are whole numbers whatever they were.
+constexpr float kMostCount = 16777216.0f;
+
+void check_values(const RunConfig& config, const DataSet& data, Observations kind) {
+  for_parts(data, [&](const char* name, const DataPart& part) {
+    const std::string likelihood = "--likelihood " + config.likelihood;
+    if (kind == Observations::kUnitInterval) {
+      const DataSummary summary = summarize(part);
+      FELBO_CHECK(summary.min >= 0.0f && summary.max <= 1.0f,
+                  "{}: values from {} to {}, but {} needs them in [0, 1]; scale the data or use --likelihood "
+                  "gaussian",
+                  data.spec, summary.min, summary.max, likelihood);
+    } else if (kind == Observations::kGrey) {
+      check_floats(data, name, part, likelihood + " needs bytes, or floats k / 255 with k = 0 ... 255",
+                   [](float v) {
+                     return v >= 0.0f && v <= 1.0f && std::abs(255.0f * v - std::round(255.0f * v)) < 1e-3f;
+                   });
+    } else if (kind == Observations::kCounts) {
+      check_floats(data, name, part, likelihood + " needs counts: 0, 1, 2, ... up to 2^24",
+                   [](float v) { return v >= 0.0f && v <= kMostCount && v == std::floor(v); });
+    }
+  });
 }
 
 /// Bytes of the parameters with Adam's moments and gradient, and of what a step keeps a row.
@@ -115,10 +188,7 @@ VaeConfig vae_config(const RunConfig& config, std::int64_t dimensions) {
   c.hidden = hidden_widths(config.hidden);
   c.activation = activation_from_name(config.activation);
   c.clamp = clamp_bounds(config.log_var_clamp);
-  FELBO_CHECK(config.variance.empty() || config.likelihood == "gaussian",
-              "--variance {} goes with --likelihood gaussian, not {}", config.variance, config.likelihood);
-  c.likelihood = likelihood_from_names(config.likelihood,
-                                       config.variance.empty() ? "learned" : config.variance, c.clamp);
+  c.likelihood = likelihood_of(config, c.clamp);
   return c;
 }
 
@@ -177,6 +247,7 @@ void validate(const RunConfig& config, std::int64_t dimensions) {
   training_options(config);
   lr_schedule(config);
   precision(config);
+  check_binarize(config);
   FELBO_CHECK(survives_toml(config),
               "--data {}: config.toml cannot hold this name; give the data a name in plain UTF-8 text, for "
               "instance by a symbolic link",
@@ -195,8 +266,22 @@ void check_memory(const RunConfig& config, std::int64_t dimensions, std::int64_t
               needed / (1 << 30), physical_memory() / (1 << 30));
 }
 
+void set_likelihood_defaults(RunConfig& config) {
+  const LikelihoodFamily family = family_of(config);
+  if (config.variance.empty() && Likelihood{.family = family}.has_variance()) config.variance = "learned";
+  if (!config.degrees_of_freedom && family == LikelihoodFamily::kStudentT) config.degrees_of_freedom = 5.0;
+}
+
+void scale_bytes(const RunConfig& config, DataSet& data) {
+  if (Likelihood{.family = family_of(config)}.observations() != Observations::kCounts) return;
+  for_parts(data, [](const char*, DataPart& part) { part.divisor = 1.0f; });
+}
+
 std::string check_domain(const RunConfig& config, const DataSet& data) {
-  if (config.likelihood != "bernoulli") return {};
+  if (config.likelihood != "bernoulli") {
+    check_values(config, data, Likelihood{.family = family_of(config)}.observations());
+    return {};
+  }
   bool grey = false;
   for (const DataPart* part :
        {&data.train, data.valid ? &*data.valid : nullptr, data.test ? &*data.test : nullptr}) {

@@ -25,7 +25,8 @@ struct RunConfig {
   std::int64_t latent = 20;
   std::string activation = "relu";
   std::string likelihood = "bernoulli";
-  std::string variance;  // empty: learned for gaussian
+  std::string variance;                      // empty: learned where the likelihood has one
+  std::optional<double> degrees_of_freedom;  // of student-t; empty: 5 there
   std::string posterior = "diagonal-gaussian";
   std::string prior = "standard-normal";
   std::string log_var_clamp = "-20,20";
@@ -78,9 +79,14 @@ void validate(const RunConfig& config, std::int64_t dimensions);
 /// Throws std::invalid_argument unless training on `rows` data (a batch is at most that) fits this machine's
 /// memory. What is trained may be evaluated on less.
 void check_memory(const RunConfig& config, std::int64_t dimensions, std::int64_t rows);
-/// Whether the data can be the likelihood's: throws std::invalid_argument for values outside [0, 1] under
-/// Bernoulli. Returns a warning where the figures would not be log-likelihoods (grey values under Bernoulli,
-/// not binarised), else an empty string.
+/// Fills in what a likelihood takes where nothing is said: --variance and --degrees-of-freedom.
+void set_likelihood_defaults(RunConfig& config);
+/// Has bytes counted, not divided by 255, where the likelihood is one of counts.
+void scale_bytes(const RunConfig& config, DataSet& data);
+/// Whether the data can be the likelihood's: throws std::invalid_argument for values outside [0, 1] under a
+/// (continuous) Bernoulli, for floats that are not k / 255 under a discretised logistic, and for counts that
+/// are negative or not whole, with row and column. Returns a warning where the figures would not be
+/// log-likelihoods (grey values under Bernoulli, not binarised), else an empty string.
 std::string check_domain(const RunConfig& config, const DataSet& data);
 
 }  // namespace felbo

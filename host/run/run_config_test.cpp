@@ -346,7 +346,7 @@ TEST(RunConfigParts, RefusesWhatIsOutOfRangeAndNamesTheFlag) {
       {"--posterior", [](auto& c) { c.posterior = "flow"; }},
       {"--prior", [](auto& c) { c.prior = "vamp"; }},
       {"relu", [](auto& c) { c.activation = "swish"; }},
-      {"bernoulli", [](auto& c) { c.likelihood = "poisson"; }},
+      {"bernoulli", [](auto& c) { c.likelihood = "bernouli"; }},
       {"per-element", [](auto& c) { c.likelihood = "gaussian", c.variance = "some"; }},
       {"--variance", [](auto& c) { c.variance = "unit"; }},
       {"--log-var-clamp", [](auto& c) { c.log_var_clamp = "5"; }},
@@ -429,6 +429,91 @@ TEST(RunConfigDomain, ABernoulliTakesProbabilitiesOnly) {
   c.binarize = "none";
   c.likelihood = "gaussian";
   EXPECT_EQ(check_domain(c, set_of({-3, 0.5f, 1000})), "");
+}
+
+TEST(RunConfigDomain, EachLikelihoodTakesItsOwn) {
+  RunConfig c;
+  const auto refused = [&](std::vector<float> train, const std::string& part, std::vector<float> test = {}) {
+    const std::string said = refusal([&] { check_domain(c, set_of(std::move(train), std::move(test))); });
+    EXPECT_TRUE(has(said, part)) << said;
+  };
+  for (const char* any : {"laplace", "student-t"}) {
+    c.likelihood = any;
+    EXPECT_EQ(check_domain(c, set_of({-3, 0.5f, 1000})), "");
+  }
+  c.likelihood = "continuous-bernoulli";
+  EXPECT_EQ(check_domain(c, set_of({0, 0.3f, 1})), "");
+  refused({0, 1.5f}, "needs them in [0, 1]");
+  c.likelihood = "discretized-logistic";
+  EXPECT_EQ(check_domain(c, set_of({0, 1.0f / 255, 0.5019608f, 1})), "");
+  refused({0, 0.5f},
+          "train part, row 0, column 1 (from 0): 0.5, but --likelihood discretized-logistic needs bytes");
+  refused({0, 1}, "test part, row 0, column 0 (from 0): -1", {-1});
+  for (const char* counts : {"poisson", "negative-binomial", "zero-inflated-negative-binomial"}) {
+    c.likelihood = counts;
+    EXPECT_EQ(check_domain(c, set_of({0, 1, 7, 1e6f})), "");
+    refused({0, 3, -1}, "column 2 (from 0): -1, but --likelihood " + std::string(counts) + " needs counts");
+    refused({0.5f}, "column 0 (from 0): 0.5");
+    refused({3e7f}, "up to 2^24");
+  }
+}
+
+// Bytes are levels of grey for all likelihoods but those of counts.
+TEST(RunConfigDomain, BytesAreCountedForCounts) {
+  for (const auto& [likelihood, divisor] : {std::pair{"gaussian", 255.0f}, {"poisson", 1.0f}}) {
+    RunConfig c;
+    c.likelihood = likelihood;
+    DataSet set{.spec = "set", .train = {.rows = 2, .cols = 2, .bytes = {0, 51, 255, 102}}};
+    scale_bytes(c, set);
+    EXPECT_EQ(set.train.divisor, divisor);
+    EXPECT_EQ(column_means(set.train), (std::vector<double>{127.5 / divisor, 76.5 / divisor}));
+    EXPECT_EQ(summarize(set.train).max, 255 / divisor);
+    EXPECT_NO_THROW(check_domain(c, set));
+    EXPECT_EQ(hold_out(std::move(set), 0.5).valid->divisor, divisor);
+  }
+}
+
+TEST(RunConfigParts, AVarianceGoesWithTheLikelihoodsThatHaveOne) {
+  RunConfig c;
+  for (const char* family : {"laplace", "student-t", "discretized-logistic", "negative-binomial",
+                             "zero-inflated-negative-binomial"}) {
+    c.likelihood = family;
+    c.variance = "";
+    EXPECT_EQ(vae_config(c, 3).likelihood.variance, VarianceKind::kLearned) << family;
+    c.variance = "per-element";
+    EXPECT_EQ(vae_config(c, 3).likelihood.variance, VarianceKind::kPerElement) << family;
+  }
+  for (const char* family : {"bernoulli", "continuous-bernoulli", "poisson"}) {
+    c.likelihood = family;
+    EXPECT_TRUE(
+        has(refusal([&] { vae_config(c, 3); }), "--variance per-element goes with a likelihood that has"))
+        << family;
+  }
+}
+
+TEST(RunConfigParts, DegreesOfFreedomGoWithStudentsT) {
+  RunConfig c;
+  c.likelihood = "student-t";
+  EXPECT_EQ(vae_config(c, 3).likelihood.degrees_of_freedom, 5.0f);
+  c.degrees_of_freedom = 2.5;
+  EXPECT_EQ(vae_config(c, 3).likelihood.degrees_of_freedom, 2.5f);
+  EXPECT_EQ(run_config_from_toml(to_toml(c), "here").degrees_of_freedom, 2.5);
+  c.degrees_of_freedom = 0.0;
+  EXPECT_TRUE(has(refusal([&] { vae_config(c, 3); }), "degrees of freedom must lie in"));
+  c.likelihood = "laplace";
+  EXPECT_TRUE(
+      has(refusal([&] { vae_config(c, 3); }), "--degrees-of-freedom 0 goes with --likelihood student-t"));
+}
+
+TEST(RunConfigParts, BinarisedDataAreNeitherGreyNorCounts) {
+  RunConfig c;
+  c.binarize = "dynamic";
+  for (const char* family : {"discretized-logistic", "poisson", "negative-binomial"}) {
+    c.likelihood = family;
+    EXPECT_TRUE(has(refusal([&] { validate(c, 3); }), "use --binarize none")) << family;
+  }
+  c.likelihood = "laplace";
+  EXPECT_NO_THROW(validate(c, 3));
 }
 
 }  // namespace

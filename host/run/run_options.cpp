@@ -68,10 +68,14 @@ CLI::Option* add_real(CLI::App& app, const char* name, double& value, const char
   return option->capture_default_str();
 }
 
+std::string optional_text(int value) { return fmt::format("{}", value); }
+std::string optional_text(double value) { return real_text(value); }
+
 /// A flag that may be left out; its default prints as nothing until it has a value.
-CLI::Option* add_optional(CLI::App& app, const char* name, std::optional<int>& value, const char* help) {
+template <class T>
+CLI::Option* add_optional(CLI::App& app, const char* name, std::optional<T>& value, const char* help) {
   CLI::Option* option = app.add_option(name, value, help);
-  option->default_function([&value] { return value ? fmt::format("{}", *value) : std::string(); });
+  option->default_function([&value] { return value ? optional_text(*value) : std::string(); });
   return option->capture_default_str();
 }
 
@@ -81,6 +85,15 @@ std::string given_text(const CLI::App& app, const std::string& name) {
   return option->count() > 0 ? option->results().back() : "";
 }
 
+/// Whether --variance goes with the likelihood; false for one that is not known, which is refused elsewhere.
+bool takes_variance(const std::string& likelihood) {
+  try {
+    return Likelihood{.family = likelihood_family_from_name(likelihood)}.has_variance();
+  } catch (const std::invalid_argument&) {
+    return false;
+  }
+}
+
 /// The keys of a file that would contradict what the command line gives: there, they do not count.
 std::set<std::string> overruled_keys(const CLI::App& app) {
   std::set<std::string> keys;
@@ -88,7 +101,8 @@ std::set<std::string> overruled_keys(const CLI::App& app) {
   const bool stages = schedule.starts_with("stages:");
   if (stages) keys.insert("epochs");
   if (stages && schedule.find('@') != std::string::npos) keys.insert("lr");
-  if (!likelihood.empty() && likelihood != "gaussian") keys.insert("variance");
+  if (!likelihood.empty() && !takes_variance(likelihood)) keys.insert("variance");
+  if (!likelihood.empty() && likelihood != "student-t") keys.insert("degrees-of-freedom");
   return keys;
 }
 
@@ -116,11 +130,19 @@ void add_run_options(CLI::App& app, RunConfig& c) {
   app.add_option("--latent", c.latent, "Dimensions of z")->group(kModel);
   app.add_option("--activation", c.activation, "relu, tanh, gelu, softplus, sigmoid or identity")
       ->group(kModel);
-  app.add_option("--likelihood", c.likelihood, "p(x|z): bernoulli or gaussian")->group(kModel);
+  app.add_option(
+         "--likelihood", c.likelihood,
+         "p(x|z): " + likelihood_names() +
+             "; discretized-logistic is for bytes of grey, the last three are for counts, bytes of which "
+             "are taken as they are")
+      ->group(kModel);
   app.add_option(
          "--variance", c.variance,
-         "The Gaussian's variance: unit, fixed:V, learned (one; taken if not given), per-dimension, or "
-         "per-element (given by the decoder)")
+         "Variance of the likelihoods that have one: unit, fixed:V, learned (one; taken if not given), "
+         "per-dimension, or per-element (given by the decoder). The squared scale of laplace, student-t and "
+         "discretized-logistic; the dispersion alpha (Var = mu + alpha mu^2) of negative binomials")
+      ->group(kModel);
+  add_optional(app, "--degrees-of-freedom", c.degrees_of_freedom, "nu of student-t (5 if not given)")
       ->group(kModel);
   app.add_option("--posterior", c.posterior, "q(z|x): diagonal-gaussian")->group(kModel);
   app.add_option("--prior", c.prior, "p(z): standard-normal")->group(kModel);
