@@ -44,6 +44,8 @@ endif()
 set(emulated_filter_evaluate "-*Scatters*:*WithAnotherPosterior*:*CountsEachClamped*:*TheTilesDoNotMatter*:*ThreadsDoNot*")
 
 set(emulated_filter_train "-GradientMoments.*")
+# Of the oracle only what runs on the device.
+set(emulated_filter_oracle "*OnThisDevice")
 
 function(felbo_add_emulated_runs test target)
   set(filter "")

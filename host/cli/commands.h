@@ -11,6 +11,7 @@ void add_sample_command(CLI::App& app);
 void add_reconstruct_command(CLI::App& app);
 void add_encode_command(CLI::App& app);
 void add_check_command(CLI::App& app);
+void add_oracle_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
 void add_info_command(CLI::App& app);
 

@@ -39,6 +39,7 @@ int run(int argc, char** argv) {
   felbo::add_reconstruct_command(app);
   felbo::add_encode_command(app);
   felbo::add_check_command(app);
+  felbo::add_oracle_command(app);
   felbo::add_bench_command(app);
   felbo::add_info_command(app);
   try {

@@ -1,0 +1,60 @@
+// `felbo oracle`: the gate that every estimator has to pass.
+#include <set>
+
+#include "tests/cli/run_program.h"
+
+namespace felbo::cli {
+namespace {
+
+TEST(OracleCommand, EveryEstimatorAgrees) {
+  const json report = felbo_json({"oracle", "--device", "cpu", "--threads", "2"});
+  EXPECT_EQ(report.value("device", ""), "cpu (2 threads)");
+  EXPECT_EQ(report.value("failed", -1), 0);
+  EXPECT_EQ(report.value("standard_errors", 0.0), 6.0);
+  EXPECT_EQ(report.value("compared", 0u), report["results"].size());
+  std::set<std::string> names;
+  for (const json& c : report["results"]) {
+    names.insert(c.value("name", ""));
+    const double value = c.at("value"), exact = c.at("exact"), allowed = c.at("allowed");
+    ASSERT_NEAR(c.at("difference").get<double>(), value - exact, 1e-12);
+    ASSERT_GE(allowed, 6 * c.at("standard_error").get<double>());
+    const std::string relation = c.value("relation", "");
+    ASSERT_TRUE(relation == "=" || relation == "<=" || relation == ">=") << relation;
+    ASSERT_TRUE(relation == "<=" || value - exact >= -allowed) << c;
+    ASSERT_TRUE(relation == ">=" || value - exact <= allowed) << c;
+    EXPECT_EQ(c.value("ok", false), true);
+  }
+  for (const char* name :
+       {"E_q[log p(x|z)]", "KL(q(z|x) || p(z))", "ELBO, KL in closed form", "ELBO, by log-weights (K=1)",
+        "log p(x), K=1, worst datum", "log p(x), K=64, worst datum", "log p(x), K=4096", "training: ELBO",
+        "gradient of encoder.0.weight", "gradient of decoder.0.bias", "gradient of likelihood.log_var"})
+    EXPECT_TRUE(names.contains(name)) << name;
+}
+
+TEST(OracleCommand, ThreadsDoNotChangeABit) {
+  json one = felbo_json({"oracle", "--device", "cpu", "--threads", "1", "--seed", "5"});
+  json three = felbo_json({"oracle", "--device", "cpu", "--threads", "3", "--seed", "5"});
+  EXPECT_EQ(one["results"], three["results"]);
+}
+
+TEST(OracleCommand, PrintsALineAComparison) {
+  const Outcome outcome = felbo({"oracle", "--device", "cpu"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  for (const char* words : {"std. errs", "Z=5, per-dimension, other q", " ok\n", " comparisons, 0 failed",
+                            "beyond 6 standard errors"})
+    EXPECT_TRUE(has(outcome.out, words)) << words;
+  EXPECT_FALSE(has(outcome.out, "FAILED"));
+}
+
+TEST(OracleCommand, RefusesBadRequests) {
+  for (const Words& words :
+       {Words{"oracle", "--device", "gpu"}, {"oracle", "--seed", "-1"}, {"oracle", "x"}}) {
+    const Outcome outcome = felbo(words);
+    EXPECT_EQ(outcome.status, 2) << words.back();
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err, "");
+  }
+}
+
+}  // namespace
+}  // namespace felbo::cli
