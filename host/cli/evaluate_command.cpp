@@ -1,8 +1,12 @@
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +14,8 @@
 
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
+#include "host/evaluate/importance.h"
+#include "host/report/npy_writer.h"
 
 namespace felbo {
 namespace {
@@ -19,11 +25,130 @@ struct EvaluateFlags {
   std::string data;
   std::string split;
   std::int64_t samples = 1;
+  bool allow_unreliable = false;
+  std::filesystem::path out;
   CommonFlags common;
 };
 
+/// Beyond this share of unreliable data the importance-weighted mean is called a lower bound and no more.
+constexpr double kUnreliableShare = 0.1;
+
+/// Why the mean of log p(x) may not be called an estimate of it; empty if it may.
+std::string refusal(const Evaluation& e, const std::optional<WeightSummary>& weights) {
+  if (e.samples < kFewestSamplesForKHat)
+    return fmt::format("{} sample{} of z a datum; k-hat needs {} or more", e.samples,
+                       e.samples == 1 ? "" : "s", kFewestSamplesForKHat);
+  const auto unreliable = static_cast<double>(weights->unreliable), count = static_cast<double>(e.count);
+  if (unreliable <= kUnreliableShare * count) return "";
+  return fmt::format("{} of {} data have a k-hat above {:.2f}, more than {:.0f} %", weights->unreliable,
+                     e.count, weights->threshold, 100.0 * kUnreliableShare);
+}
+
+nlohmann::ordered_json json_numbers(const std::vector<double>& values) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const double value : values) list.push_back(json_number(value));
+  return list;
+}
+
+nlohmann::ordered_json to_json(const LatentDiagnostics& latent) {
+  return {{"kl", json_numbers(latent.kl)},
+          {"variance_of_mean", json_numbers(latent.variance_of_mean)},
+          {"active_above", kActiveVariance},
+          {"active", latent.active()},
+          {"collapsed", latent.collapsed()}};
+}
+
+nlohmann::ordered_json to_json(const WeightSummary& weights) {
+  return {{"sampling_stderr", json_number(weights.sampling_error)},
+          {"effective_samples_median", json_number(weights.effective_median)},
+          {"effective_samples_least", json_number(weights.effective_least)},
+          {"k_hat_median", json_number(weights.k_hat_median)},
+          {"k_hat_above_0.7", weights.above_limit},
+          {"k_hat_threshold", json_number(weights.threshold)},
+          {"unreliable", weights.unreliable},
+          {"worst_data", weights.worst}};
+}
+
+/// `log_px_estimate`: the mean as a claim about log p(x) itself, or null and why not.
+void add_claim(nlohmann::ordered_json& json, const Evaluation& e, const std::string& why_not, bool anyway) {
+  const bool claimed = why_not.empty() || anyway;
+  json["log_px_estimate"] = claimed ? json_number(e.log_px.mean) : nlohmann::ordered_json(nullptr);
+  if (!why_not.empty()) json["log_px_unreliable"] = why_not;
+}
+
+std::string joined(const std::vector<std::int64_t>& values) {
+  std::string text;
+  for (const std::int64_t value : values) text += (text.empty() ? "" : ", ") + std::to_string(value);
+  return text;
+}
+
+std::string describe(const WeightSummary& weights, const Evaluation& e, const std::string& why_not,
+                     bool anyway) {
+  std::string text = fmt::format(
+      "  weights         {} of {} data unreliable (k-hat above {:.2f}), {} above 0.7; "
+      "median k-hat {:.2f}\n",
+      weights.unreliable, e.count, weights.threshold, weights.above_limit, weights.k_hat_median);
+  text += fmt::format(
+      "                  effective samples: median {:.1f} of {}, least {:.1f}; samples add +- "
+      "{:.4f} to the mean\n",
+      weights.effective_median, e.samples, weights.effective_least, weights.sampling_error);
+  if (why_not.empty() || anyway)
+    return text + fmt::format("  {:<16}{:12.4f} +- {:.4f}  {}\n", "log p(x) ~", e.log_px.mean,
+                              e.log_px.standard_error,
+                              why_not.empty() ? "an estimate: the weights can be relied on"
+                                              : "not to be relied on (--allow-unreliable)");
+  return text + "  no estimate of log p(x) itself: more --samples, or --allow-unreliable\n";
+}
+
+/// KL by dimension, the largest first.
+std::string describe(const LatentDiagnostics& latent) {
+  std::vector<double> kl = latent.kl;
+  std::ranges::sort(kl, std::greater());
+  std::string text =
+      fmt::format("  latent          {} of {} units active (variance of E[z|x] over the data above {})\n",
+                  latent.active(), kl.size(), kActiveVariance);
+  text += "  KL by dimension";
+  for (std::size_t d = 0; d < std::min<std::size_t>(kl.size(), 20); ++d)
+    text += fmt::format(" {:.2f}", kl[d]);
+  return text + (kl.size() > 20 ? " ...\n" : "\n");
+}
+
+void warn_of(const Evaluation& e, const std::optional<WeightSummary>& weights, const std::string& why_not) {
+  const auto broken = std::ranges::find_if(e.log_px_of_datum, [](double v) { return !std::isfinite(v); });
+  if (broken != e.log_px_of_datum.end())
+    spdlog::warn("log p(x) of datum {} is {}: a NaN or infinity in the data or the model",
+                 broken - e.log_px_of_datum.begin(), *broken);
+  if (weights && !why_not.empty() && e.samples >= kFewestSamplesForKHat)
+    spdlog::warn("log_px is a lower bound, and no estimate of log p(x): {}; the worst: {}", why_not,
+                 joined(weights->worst));
+  const std::vector<std::int64_t> collapsed = e.latent.collapsed();
+  if (!collapsed.empty())
+    spdlog::warn(
+        "posterior collapse: {} of {} latent dimensions carry nothing (variance of E[z|x] over the data at "
+        "most {}): {}",
+        collapsed.size(), e.latent.kl.size(), kActiveVariance, joined(collapsed));
+}
+
+/// A row a datum: ELBO, log p(x) bound, its standard error, effective samples, k-hat; (N, 5).
+void write_data(const std::filesystem::path& out, const Evaluation& e) {
+  const WeightDiagnostics none{std::nan(""), std::nan(""), std::nan("")};
+  std::vector<float> rows;
+  for (std::size_t n = 0; n < e.elbo_of_datum.size(); ++n) {
+    const WeightDiagnostics& d = e.weights_of_datum.empty() ? none : e.weights_of_datum[n];
+    for (const double v :
+         {e.elbo_of_datum[n], e.log_px_of_datum[n], d.standard_error, d.effective_samples, d.k_hat})
+      rows.push_back(static_cast<float>(v));
+  }
+  write_npy(out, rows, {e.count, 5});
+}
+
+void check_out(const std::filesystem::path& out) {
+  FELBO_CHECK(out.empty() || out.extension() == ".npy", "--out {}: the name must end in .npy", out.string());
+}
+
 void run_evaluate(const EvaluateFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
+  check_out(flags.out);
   LoadedRun run = load_run(flags.run);
   const DataSet data = load_run_data(flags.data.empty() ? run.config.data : flags.data, run.config);
   const NamedPart part = part_by_name(data, flags.split);
@@ -35,8 +160,16 @@ void run_evaluate(const EvaluateFlags& flags) {
     return evaluate_part(exec, run.config, run.vae, state, *part.part, flags.samples, seed);
   });
   const std::optional<ExactGap> exact = exact_gap(*part.part, e);
+  std::optional<WeightSummary> weights;
+  if (e.samples > 1) weights = summarize(e.weights_of_datum, e.samples);
+  const std::string why_not = refusal(e, weights);
+  warn_of(e, weights, why_not);
+  if (!flags.out.empty()) write_data(flags.out, e);
   if (!flags.common.json) {
     fmt::print("{}", describe(e, part.name, exact));
+    if (weights && e.samples >= kFewestSamplesForKHat)
+      fmt::print("{}", describe(*weights, e, why_not, flags.allow_unreliable));
+    fmt::print("{}", describe(e.latent));
     return;
   }
   nlohmann::ordered_json json{
@@ -54,6 +187,9 @@ void run_evaluate(const EvaluateFlags& flags) {
       {"clamped", e.clamped},
       {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()}};
   add_exact(json, exact);
+  add_claim(json, e, why_not, flags.allow_unreliable);
+  if (weights) json["weights"] = to_json(*weights);
+  json["latent"] = to_json(e.latent);
   print_json(json);
 }
 
@@ -69,6 +205,13 @@ void add_evaluate_command(CLI::App& app) {
   command->add_option("--split", flags->split,
                       "train, valid or test; test, else valid, else train if not given");
   command->add_option("--samples", flags->samples, "Samples of z a datum");
+  command->add_flag(
+      "--allow-unreliable", flags->allow_unreliable,
+      "Call the importance-weighted mean an estimate of log p(x) even where its weights forbid it");
+  command->add_option(
+      "--out", flags->out,
+      "Also write (N, 5) float32 .npy: ELBO, log p(x) bound, its standard error, effective samples, "
+      "k-hat of each datum");
   add_common_options(*command, flags->common);
   command->callback([flags] { run_evaluate(*flags); });
 }

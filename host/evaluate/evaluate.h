@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "host/data/resident_data.h"
+#include "host/evaluate/importance.h"
+#include "host/evaluate/latent.h"
 #include "host/model/vae.h"
 #include "kernels/objective/objective.h"
 #include "kernels/reparameterize/reparameterize.h"
@@ -40,6 +42,9 @@ struct Evaluation {
                                         // decoded sample, and the likelihood's own
   std::vector<double> elbo_of_datum;    // (N)
   std::vector<double> log_px_of_datum;  // (N)
+  std::vector<WeightDiagnostics>
+      weights_of_datum;  // (N): how far to believe log_px_of_datum; empty for K = 1
+  LatentDiagnostics latent;
 };
 
 /// Mean and standard error of `values`.
@@ -69,7 +74,8 @@ class Evaluator {
         work_(exec, vae, tile_.data, static_cast<int>(tile_.samples), false),
         datum_(exec, tile_.data),
         largest_(exec, tile_.data),
-        sum_(exec, tile_.data) {}
+        sum_(exec, tile_.data),
+        latent_(vae.config().latent, vae.config().clamp) {}
 
   Evaluation operator()() {
     const std::int64_t N = data_.rows();
@@ -89,6 +95,7 @@ class Evaluator {
     result_.log_px_given_z = estimate(log_px_given_z_of_datum_);
     result_.kl = estimate(kl_of_datum_);
     result_.log_px = estimate(result_.log_px_of_datum);
+    result_.latent = latent_.diagnose();
     return std::move(result_);
   }
 
@@ -101,9 +108,12 @@ class Evaluator {
     upload(exec_, std::vector(datum.size(), -std::numeric_limits<double>::infinity()), largest_.view());
     zero(exec_, sum_.view());
     sum_log_px_given_z_.assign(datum.size(), 0.0);
+    if (options_.samples > 1) tails_.assign(datum.size(), WeightTail(options_.samples));
     const NoiseStream noise{options_.seed, 0, Purpose::kHeldOutBinarize};
     data_.gather_rows(exec_, datum_.vector(B), options_.binarize, noise, x(B));
     forward(exec_, vae_.encoder(), parameters_, vae_.table(), x(B), work_.encoder);
+    const View<float, 2> posterior = work_.encoder.result(vae_.encoder(), B);
+    latent_.add(to_host(exec_, View<const float, 1>{posterior.data, posterior.rows * posterior.cols}));
   }
 
   /// log p(x|z), log p(z) and log q(z|x) of samples s ... s + S - 1 of each datum; and the KL.
@@ -148,9 +158,22 @@ class Evaluator {
     for (std::size_t r = 0; r < of_row.size(); ++r) {
       sum_log_px_given_z_[r / static_cast<std::size_t>(S)] += static_cast<double>(of_row[r]);
     }
+    add_weights(of_row, B, S);
     if (!own_counted_) result_.clamped += sum_of(work_.clamped_likelihood.vector(B * S));
     // Parameters of the family's own are the same in every tile: they count once.
     own_counted_ = !vae_.own(parameters_).empty();
+  }
+
+  /// The log-weights of the samples that decode() has left, into each datum's tail.
+  void add_weights(const std::vector<float>& log_px_given_z, std::int64_t B, std::int64_t S) {
+    if (options_.samples == 1) return;
+    const std::vector<float> log_pz = to_host(exec_, work_.log_pz.vector(B * S));
+    const std::vector<float> log_qz_given_x = to_host(exec_, work_.log_qz_given_x.vector(B * S));
+    for (std::size_t r = 0; r < log_px_given_z.size(); ++r) {
+      tails_[r / static_cast<std::size_t>(S)].add(static_cast<double>(log_px_given_z[r]) +
+                                                  static_cast<double>(log_pz[r]) -
+                                                  static_cast<double>(log_qz_given_x[r]));
+    }
   }
 
   /// Takes in B data whose samples are complete.
@@ -165,6 +188,7 @@ class Evaluator {
       kl_of_datum_.push_back(kl);
       result_.elbo_of_datum.push_back(log_px_given_z - kl);
       result_.log_px_of_datum.push_back(log_mean_exp_value(largest[b], sum[b], options_.samples));
+      if (options_.samples > 1) result_.weights_of_datum.push_back(tails_[b].diagnose());
     }
     result_.clamped += sum_of(work_.clamped_posterior.vector(B));
   }
@@ -183,9 +207,11 @@ class Evaluator {
   EvaluateOptions options_;
   EvaluationTile tile_;
   VaeWorkspace<Exec> work_;
-  Buffer<Exec, std::uint32_t> datum_;                          // (B) row numbers: they name the noise
-  Buffer<Exec, double> largest_, sum_;                         // (B) importance weights so far
-  std::vector<double> sum_log_px_given_z_;                     // (B) over the samples so far
+  Buffer<Exec, std::uint32_t> datum_;       // (B) row numbers: they name the noise
+  Buffer<Exec, double> largest_, sum_;      // (B) importance weights so far
+  std::vector<double> sum_log_px_given_z_;  // (B) over the samples so far
+  std::vector<WeightTail> tails_;           // (B) of the importance weights so far
+  LatentSums latent_;
   std::vector<double> log_px_given_z_of_datum_, kl_of_datum_;  // (N)
   bool own_counted_ = false;
   Evaluation result_;
@@ -194,9 +220,10 @@ class Evaluator {
 }  // namespace detail
 
 /// Evaluates on all rows, with products in float whatever those of `exec` are. Memory does not grow with the
-/// number of samples; neither the noise nor, beyond rounding, the result depends on how the work is split.
-/// Throws std::invalid_argument if there are no rows, they do not fit the model or samples is not between 1
-/// and 2^26.
+/// number of samples but for the 3 sqrt(samples) largest weights of each datum of a tile, on the host;
+/// neither the noise nor, beyond rounding, the result depends on how the work is split. Throws
+/// std::invalid_argument if there are no rows, they do not fit the model or samples is not between 1 and
+/// 2^26.
 template <class Exec>
 Evaluation evaluate(const Exec& exec, const Vae& vae, View<const float, 1> parameters,
                     const ResidentData<Exec>& data, const EvaluateOptions& options) {

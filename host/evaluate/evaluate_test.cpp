@@ -295,6 +295,60 @@ TEST(Evaluate, WithAnotherPosteriorTheBoundRisesTowardsLogPx) {
   EXPECT_NEAR(one.log_px.mean, one.elbo.mean, 5 * 2 / std::sqrt(double(kRows)));  // 2 nats' deviation a datum
 }
 
+TEST(Evaluate, LatentDiagnosticsAreThoseOfTheCodes) {
+  LinearModel model(300);
+  model.set_other_posterior();
+  const Evaluation e = model.run(1);
+  ASSERT_EQ(e.latent.kl.size(), std::size_t(Z));
+  double total = 0;
+  for (int d = 0; d < Z; ++d) {
+    double kl = 0, mean = 0, square = 0;
+    for (std::int64_t n = 0; n < 300; ++n) {
+      const double m = model.mu(n)[std::size_t(d)], v = model.log_var(n)[std::size_t(d)];
+      kl += (m * m + std::exp(v) - v - 1) / 2 / 300;
+      mean += m / 300;
+      square += m * m;
+    }
+    EXPECT_NEAR(e.latent.kl[std::size_t(d)], kl, kRounding);
+    EXPECT_NEAR(e.latent.variance_of_mean[std::size_t(d)], (square - 300 * mean * mean) / 299, kRounding);
+    total += kl;
+  }
+  EXPECT_NEAR(e.kl.mean, total, kRounding);
+  EXPECT_EQ(e.latent.active(), Z);
+}
+
+// A standard error is worth what it says: the deviations from log p(x), in units of it, have a mean square of
+// 1, for 300 data within 5 sqrt(2 / 300), and 2 % that log-weights of a posterior as poor as this leave to
+// the bias of 4000 samples.
+TEST(Evaluate, TheStandardErrorOfEachDatumIsCalibrated) {
+  constexpr std::int64_t kRows = 300;
+  LinearModel model(kRows);
+  model.set_other_posterior();
+  const Evaluation e = model.run(4000);
+  ASSERT_EQ(e.weights_of_datum.size(), std::size_t(kRows));
+  double squares = 0;
+  for (std::int64_t n = 0; n < kRows; ++n) {
+    const WeightDiagnostics& d = e.weights_of_datum[std::size_t(n)];
+    const double score = (e.log_px_of_datum[std::size_t(n)] - model.exact_log_px(n)) / d.standard_error;
+    squares += score * score / kRows;
+    EXPECT_GT(d.effective_samples, 1);
+    EXPECT_LE(d.effective_samples, 4000);
+    EXPECT_TRUE(std::isfinite(d.k_hat));
+  }
+  EXPECT_NEAR(squares, 1, 5 * std::sqrt(2.0 / kRows) + 0.02);
+}
+
+TEST(Evaluate, WithTheExactPosteriorAllWeightsAreEqual) {
+  LinearModel model(20);
+  model.set_exact_posterior();
+  for (const WeightDiagnostics& d : model.run(100).weights_of_datum) {
+    EXPECT_EQ(d.k_hat, -std::numeric_limits<double>::infinity());
+    EXPECT_NEAR(d.effective_samples, 100, 1e-6);
+    EXPECT_LT(d.standard_error, kRounding);
+  }
+  EXPECT_TRUE(model.run(1).weights_of_datum.empty());
+}
+
 // --- How the work is split
 
 TEST(Evaluate, ThreadsDoNotChangeABit) {
@@ -323,6 +377,8 @@ TEST(Evaluate, TheTilesDoNotMatter) {
     for (std::size_t n = 0; n < std::size_t(rows); ++n) {
       EXPECT_NEAR(some.elbo_of_datum[n], all.elbo_of_datum[n], kRounding) << rows << " rows, datum " << n;
       EXPECT_NEAR(some.log_px_of_datum[n], all.log_px_of_datum[n], kRounding) << rows << " rows, datum " << n;
+      EXPECT_NEAR(some.weights_of_datum[n].k_hat, all.weights_of_datum[n].k_hat, 0.01);
+      EXPECT_NEAR(some.weights_of_datum[n].standard_error, all.weights_of_datum[n].standard_error, 1e-4);
     }
   }
 }
