@@ -10,6 +10,7 @@
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
 #include "host/oracle/estimators.h"
+#include "host/oracle/ppca.h"
 #include "host/run/run_options.h"
 
 namespace felbo {
@@ -20,6 +21,8 @@ using oracle::OracleReport;
 
 struct OracleFlags {
   DeviceRequest device;
+  std::string data;
+  std::int64_t latent = 0;
   std::uint64_t seed = 0;
   bool json = false;
 };
@@ -46,7 +49,31 @@ nlohmann::ordered_json to_json(const std::string& device, const OracleReport& re
           {"results", results}};
 }
 
+/// --data: the largest log p(x) of the training rows that a linear decoder with one variance can give.
+void run_ppca(const OracleFlags& flags) {
+  FELBO_CHECK(flags.latent >= 1, "--data needs --latent Z, 1 or more");
+  const DataSet data = load_data(flags.data);
+  const oracle::Ppca ppca = oracle::fit_ppca(oracle::data_covariance(data.train), flags.latent);
+  if (flags.json) {
+    print_json({{"data", flags.data},
+                {"count", data.train.rows},
+                {"dimensions", data.train.cols},
+                {"latent", flags.latent},
+                {"log_px", json_number(ppca.log_px)},
+                {"variance", json_number(ppca.variance)}});
+    return;
+  }
+  fmt::print("{}: {} training rows of {} dimensions, {} latent\n", flags.data, data.train.rows,
+             data.train.cols, flags.latent);
+  fmt::print("  maximum of the mean log p(x) {:.4f} nats, at variance {:.7f}\n", ppca.log_px, ppca.variance);
+  fmt::print(
+      "  (probabilistic PCA, covariance divided by N: no linear VAE with one learned variance has a higher "
+      "training ELBO)\n");
+}
+
 void run_oracle(const OracleFlags& flags) {
+  if (!flags.data.empty()) return run_ppca(flags);
+  FELBO_CHECK(flags.latent == 0, "--latent {} is for --data SPEC", flags.latent);
   const auto start = std::chrono::steady_clock::now();
   std::string device;
   const OracleReport report = with_device(flags.device, [&](const auto& exec) {
@@ -75,6 +102,11 @@ void add_oracle_command(CLI::App& app) {
       "oracle", "Every estimator against the exact values of linear-Gaussian models, in standard errors");
   auto flags = std::make_shared<OracleFlags>();
   command->option_defaults()->always_capture_default();
+  command->add_option(
+      "--data", flags->data,
+      "Instead: the exact maximum of log p(x) of this set's training rows under a linear decoder "
+      "(probabilistic PCA)");
+  command->add_option("--latent", flags->latent, "Its latent dimensions (with --data)");
   command->add_option("--seed", flags->seed, "Seed of models, data and noise")->check(check_seed, "", "seed");
   command->add_option("--threads", flags->device.threads, "CPU threads, 0 for all cores");
   command->add_option("--device", flags->device.device, "auto, cpu, cuda or cuda:N");

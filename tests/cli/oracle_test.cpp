@@ -46,9 +46,28 @@ TEST(OracleCommand, PrintsALineAComparison) {
   EXPECT_FALSE(has(outcome.out, "FAILED"));
 }
 
+// The maximum over all linear models of that size lies above the true one, and by less than a nat: 20,000
+// rows determine 577 numbers.
+TEST(OracleCommand, FindsTheBestLinearModelOfADataSet) {
+  const json best = felbo_json({"oracle", "--data", "builtin:linear-gaussian", "--latent", "8"});
+  EXPECT_EQ(best.value("count", 0), 20000);
+  EXPECT_EQ(best.value("dimensions", 0), 64);
+  EXPECT_NEAR(best.at("variance").get<double>(), 0.25, 0.002);  // sigma = 0.5
+  EXPECT_NEAR(best.at("log_px").get<double>(), -62.9, 0.5);
+  const json less = felbo_json({"oracle", "--data", "builtin:linear-gaussian", "--latent", "7"});
+  EXPECT_LT(less.at("log_px").get<double>(), best.at("log_px").get<double>() - 1);
+  EXPECT_TRUE(has(felbo({"oracle", "--data", "builtin:linear-gaussian", "--latent", "8"}).out,
+                  "20000 training rows of 64 dimensions, 8 latent"));
+}
+
 TEST(OracleCommand, RefusesBadRequests) {
-  for (const Words& words :
-       {Words{"oracle", "--device", "gpu"}, {"oracle", "--seed", "-1"}, {"oracle", "x"}}) {
+  for (const Words& words : {Words{"oracle", "--device", "gpu"},
+                             {"oracle", "--seed", "-1"},
+                             {"oracle", "x"},
+                             {"oracle", "--latent", "3"},
+                             {"oracle", "--data", "builtin:linear-gaussian"},
+                             {"oracle", "--data", "builtin:linear-gaussian", "--latent", "64"},
+                             {"oracle", "--data", "nowhere", "--latent", "2"}}) {
     const Outcome outcome = felbo(words);
     EXPECT_EQ(outcome.status, 2) << words.back();
     EXPECT_EQ(outcome.out, "");
