@@ -40,8 +40,8 @@ std::string refusal(const Evaluation& e, const std::optional<WeightSummary>& wei
                        e.samples == 1 ? "" : "s", kFewestSamplesForKHat);
   const auto unreliable = static_cast<double>(weights->unreliable), count = static_cast<double>(e.count);
   if (unreliable <= kUnreliableShare * count) return "";
-  return fmt::format("{} of {} data have a k-hat above {:.2f}, more than {:.0f} %", weights->unreliable,
-                     e.count, weights->threshold, 100.0 * kUnreliableShare);
+  return fmt::format("{} of {} data have a k-hat above {}, more than {:.0f} %", weights->unreliable, e.count,
+                     kReliableKHat, 100.0 * kUnreliableShare);
 }
 
 nlohmann::ordered_json json_numbers(const std::vector<double>& values) {
@@ -63,8 +63,7 @@ nlohmann::ordered_json to_json(const WeightSummary& weights) {
           {"effective_samples_median", json_number(weights.effective_median)},
           {"effective_samples_least", json_number(weights.effective_least)},
           {"k_hat_median", json_number(weights.k_hat_median)},
-          {"k_hat_above_0.7", weights.above_limit},
-          {"k_hat_threshold", json_number(weights.threshold)},
+          {"k_hat_limit", kReliableKHat},
           {"unreliable", weights.unreliable},
           {"worst_data", weights.worst}};
 }
@@ -84,10 +83,9 @@ std::string joined(const std::vector<std::int64_t>& values) {
 
 std::string describe(const WeightSummary& weights, const Evaluation& e, const std::string& why_not,
                      bool anyway) {
-  std::string text = fmt::format(
-      "  weights         {} of {} data unreliable (k-hat above {:.2f}), {} above 0.7; "
-      "median k-hat {:.2f}\n",
-      weights.unreliable, e.count, weights.threshold, weights.above_limit, weights.k_hat_median);
+  std::string text =
+      fmt::format("  weights         {} of {} data unreliable (k-hat above {}); median k-hat {:.2f}\n",
+                  weights.unreliable, e.count, kReliableKHat, weights.k_hat_median);
   text += fmt::format(
       "                  effective samples: median {:.1f} of {}, least {:.1f}; samples add +- "
       "{:.4f} to the mean\n",
@@ -161,7 +159,7 @@ void run_evaluate(const EvaluateFlags& flags) {
   });
   const std::optional<ExactGap> exact = exact_gap(*part.part, e);
   std::optional<WeightSummary> weights;
-  if (e.samples > 1) weights = summarize(e.weights_of_datum, e.samples);
+  if (e.samples > 1) weights = summarize(e.weights_of_datum);
   const std::string why_not = refusal(e, weights);
   warn_of(e, weights, why_not);
   if (!flags.out.empty()) write_data(flags.out, e);

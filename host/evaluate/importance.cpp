@@ -33,10 +33,6 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
-double reliable_k_hat(std::int64_t samples) {
-  return std::min(1.0 - 1.0 / std::log10(static_cast<double>(samples)), kReliableKHat);
-}
-
 std::int64_t tail_length(std::int64_t samples) {
   const auto k = static_cast<double>(samples);
   return static_cast<std::int64_t>(std::ceil(std::min(k / 5.0, 3.0 * std::sqrt(k))));
@@ -119,8 +115,8 @@ double fit_pareto_shape(const std::vector<double>& x) {
   return (k * n + 10.0 * 0.5) / (n + 10.0);
 }
 
-WeightSummary summarize(const std::vector<WeightDiagnostics>& of_datum, std::int64_t samples) {
-  WeightSummary s{.threshold = reliable_k_hat(samples)};
+WeightSummary summarize(const std::vector<WeightDiagnostics>& of_datum) {
+  WeightSummary s;
   std::vector<double> k_hats, effective;
   std::vector<std::int64_t> bad;
   double squares = 0.0;
@@ -129,8 +125,7 @@ WeightSummary summarize(const std::vector<WeightDiagnostics>& of_datum, std::int
     k_hats.push_back(d.k_hat);
     effective.push_back(d.effective_samples);
     squares += d.standard_error * d.standard_error;
-    s.above_limit += d.k_hat > kReliableKHat;
-    if (!(d.k_hat <= s.threshold)) bad.push_back(static_cast<std::int64_t>(n));
+    if (!(d.k_hat <= kReliableKHat)) bad.push_back(static_cast<std::int64_t>(n));
   }
   s.unreliable = static_cast<std::int64_t>(bad.size());
   s.k_hat_median = median(k_hats);

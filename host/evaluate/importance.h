@@ -22,9 +22,6 @@ inline constexpr double kReliableKHat = 0.7;
 /// Fewer samples leave fewer than 5 in the tail, to which no k-hat can be fitted.
 inline constexpr std::int64_t kFewestSamplesForKHat = 21;
 
-/// The largest k-hat at which K samples suffice: min(1 - 1 / log10 K, 0.7) (the paper's equation 13).
-double reliable_k_hat(std::int64_t samples);
-
 /// M of K samples, at least 1.
 std::int64_t tail_length(std::int64_t samples);
 
@@ -59,9 +56,7 @@ double fit_pareto_shape(const std::vector<double>& x);
 
 /// The weights of all data in a few figures.
 struct WeightSummary {
-  std::int64_t unreliable = 0;    // data whose k-hat is above `threshold` or not a number
-  std::int64_t above_limit = 0;   // data whose k-hat is above kReliableKHat
-  double threshold = 0.0;         // reliable_k_hat(K)
+  std::int64_t unreliable = 0;    // data whose k-hat is above kReliableKHat or not a number
   double k_hat_median = 0.0;      // NaN where there are no k-hats
   double effective_median = 0.0;  // of effective samples
   double effective_least = 0.0;
@@ -69,6 +64,6 @@ struct WeightSummary {
                                     // samples of z alone
   std::vector<std::int64_t> worst;  // up to 10 unreliable data, the largest k-hat first
 };
-WeightSummary summarize(const std::vector<WeightDiagnostics>& of_datum, std::int64_t samples);
+WeightSummary summarize(const std::vector<WeightDiagnostics>& of_datum);
 
 }  // namespace felbo

@@ -44,9 +44,8 @@ TEST_F(Evaluate, CallsTheMeanAnEstimateWhereTheWeightsCanBeReliedOn) {
   EXPECT_EQ(e["log_px_estimate"], e["log_px"]);
   EXPECT_FALSE(e.contains("log_px_unreliable"));
   const json& weights = e["weights"];
-  EXPECT_NEAR(weights["k_hat_threshold"].get<double>(), 1 - 1 / std::log10(200.0), 1e-12);
+  EXPECT_EQ(weights["k_hat_limit"], 0.7);
   EXPECT_LE(weights["unreliable"], e["count"].get<int>() / 10);
-  EXPECT_LE(weights["k_hat_above_0.7"], weights["unreliable"]);
   EXPECT_GT(weights["effective_samples_median"].get<double>(), 50);
   EXPECT_LE(weights["effective_samples_median"].get<double>(), 200.0001);
   EXPECT_LT(weights["sampling_stderr"].get<double>(), 0.1 * e["log_px_stderr"].get<double>());
@@ -65,7 +64,7 @@ TEST_F(Evaluate, PrintsTheBoundButClaimsNoMoreWhereTheyCannot) {
   const int unreliable = e["weights"]["unreliable"];
   EXPECT_GT(unreliable, e["count"].get<int>() / 10);
   const std::string reason = e["log_px_unreliable"], number = std::to_string(unreliable);
-  EXPECT_TRUE(has(reason, number + " of 60 data have a k-hat above 0.50, more than 10 %")) << reason;
+  EXPECT_TRUE(has(reason, number + " of 60 data have a k-hat above 0.7, more than 10 %")) << reason;
   EXPECT_TRUE(has(outcome.err, reason)) << outcome.err;
   EXPECT_EQ(e["weights"]["worst_data"].size(), std::size_t(std::min(unreliable, 10)));
   const json asked = felbo_json({"evaluate", run, "--samples", "100", "--allow-unreliable"});
