@@ -52,7 +52,8 @@ std::string oracle_table_line(const Comparison& c) {
 
 std::string oracle_table_totals(const OracleReport& report) {
   return fmt::format(
-      "{} comparisons, {} failed. A line fails beyond {} standard errors and the rounding of floats.\n",
+      "{} comparisons, {} failed. A line fails beyond {} standard errors and the rounding of floats.\n"
+      "(%: of the allowed difference, where nothing is random.)\n",
       report.results.size(), report.failed(), kStandardErrors);
 }
 
