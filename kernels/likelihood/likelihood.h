@@ -85,11 +85,12 @@ struct LikelihoodArgsOf {
   View<float, 1> log_px_given_z;  // (B * S) nats
   View<float, 1> grad_own;  // (own_parameters) grad_scale * sum over rows of weight * d log p(x|z) / d own
   View<float, 1> scratch;   // (likelihood_scratch) floats
-  View<std::int32_t, 1> clamped;  // (B * S) log-variances, log rates and log means of the row that were out of
-                                  //     bounds (0 without any); row 0 also counts the family's own, each once
-                                  //     a call
-  View<const float, 1> weight;    // (B * S) of each row's gradients, beside grad_scale; those of a datum sum
-                                  //     to 1. Empty: 1
+  View<std::int32_t, 1>
+      clamped;                  // (B * S) log-variances, log rates and log means of the row that were out of
+                                //     bounds (0 without any); row 0 also counts the family's own, each once
+                                //     a call
+  View<const float, 1> weight;  // (B * S) of each row's gradients, beside grad_scale; those of a datum sum
+                                //     to 1. Empty: 1
 };
 using LikelihoodArgs = LikelihoodArgsOf<float>;
 

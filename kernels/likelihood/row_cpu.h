@@ -31,8 +31,8 @@ struct RowLanes {
 /// Adds element j to lane l of the sums; writes its gradient if kGradient.
 template <bool kGradient, class Family>
 FELBO_HD_INLINE void add_element(const Family& family, std::int64_t n, float x, const float* output,
-                                 float* grad, float grad_scale, float weight, float* own_sums, std::int64_t j, int l,
-                                 RowLanes& lanes) {
+                                 float* grad, float grad_scale, float weight, float* own_sums, std::int64_t j,
+                                 int l, RowLanes& lanes) {
   float in[Family::kOutputs];
   for (int k = 0; k < Family::kOutputs; ++k) in[k] = output[k * n + j];
   const auto terms = family(x, in, j);
@@ -64,13 +64,14 @@ RowTotals pass_over_row(Family family, std::int64_t n, const XRow<Data>& x, cons
     for (; j + kLanes <= end; j += kLanes) {
 #pragma GCC ivdep
       for (int l = 0; l < kLanes; ++l) {
-        add_element<kGradient>(family, n, x_span[j + l - begin], output, grad, grad_scale, weight, own_sums, j + l, l,
-                               lanes);
+        add_element<kGradient>(family, n, x_span[j + l - begin], output, grad, grad_scale, weight, own_sums,
+                               j + l, l, lanes);
       }
     }
 #pragma GCC ivdep
     for (int l = 0; j < end; ++j, ++l) {
-      add_element<kGradient>(family, n, x_span[j - begin], output, grad, grad_scale, weight, own_sums, j, l, lanes);
+      add_element<kGradient>(family, n, x_span[j - begin], output, grad, grad_scale, weight, own_sums, j, l,
+                             lanes);
     }
     lanes.template add_to<Family::kExcess>(totals);
   }

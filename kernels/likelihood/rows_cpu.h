@@ -32,7 +32,8 @@ void pass_over_block(const Family& family, double row_constant, const Likelihood
                                                       row_grad_scale(args, r), row_weight(args, r), own_sums);
     args.log_px_given_z(r) = static_cast<float>(totals.log_p + row_constant);
     args.clamped(r) = totals.clamped;
-    if (kGradient && Family::kOwn == OwnParameters::kOne) *own_sums = row_weight(args, r) * static_cast<float>(totals.own);
+    if (kGradient && Family::kOwn == OwnParameters::kOne)
+      *own_sums = row_weight(args, r) * static_cast<float>(totals.own);
   }
 }
 

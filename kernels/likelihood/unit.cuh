@@ -85,8 +85,7 @@ __global__ void __launch_bounds__(kSumBlock)
     sum += static_cast<double>(sums[block * n + j]);
   }
   using Shared = SharedSpread<Family, Where<Family>, OwnParameters::kNone>;
-  args.grad_own(j) =
-      grad_of_own(args, clamp, j, Shared::own_gradient(sum, sum_of_weights(args)));
+  args.grad_own(j) = grad_of_own(args, clamp, j, Shared::own_gradient(sum, sum_of_weights(args)));
 }
 
 /// One log-spread: the first `count` sums, by one block.
