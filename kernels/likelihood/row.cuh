@@ -64,6 +64,14 @@ __device__ RowRun<kOutputs, kRunOf<T>> load_row_run(const RowPointers<Data, kOut
   return values;
 }
 
+/// Whether elements are light enough for two runs at a time; a family says otherwise by a kLoadsAhead of its
+/// own.
+template <class Family>
+__device__ constexpr bool loads_ahead() {
+  if constexpr (requires { Family::kLoadsAhead; }) return Family::kLoadsAhead;
+  return true;
+}
+
 /// Adds a run to the totals and writes its gradient. Its sum goes on in double, so a row of any length is as
 /// exact as a short one.
 template <bool kGradient, bool kWhole, class Family, class Data, class T>
@@ -107,7 +115,7 @@ __device__ RowTotals pass_over_runs(const Family& family, const RowPointers<Data
   std::int64_t run = first;
   if (row.all_aligned()) {
     const std::int64_t whole = row.n / row.kRun < end ? row.n / row.kRun : end;
-    if constexpr (Family::kOutputs * kRunOf<T> <= 8) {
+    if constexpr (Family::kOutputs * kRunOf<T> <= 8 && loads_ahead<Family>()) {
       // Two runs at a time, so that the loads of the second are under way when the first is worked on. More
       // outputs than these are enough loads by themselves, and two runs of them too many registers.
       for (; run + kThreads < whole; run += 2 * kThreads) {

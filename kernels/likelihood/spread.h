@@ -102,6 +102,8 @@ struct SharedSpread {
   static constexpr OwnParameters kOwn = Own;
   static constexpr bool kClamps = Family::kClamps;
   static constexpr bool kExcess = false;
+  // Counts take so many registers that two runs of them at once would spill.
+  static constexpr bool kLoadsAhead = Family::kObservations != Observations::kCounts;
   Family family;
   Where spread;
 
@@ -128,6 +130,8 @@ struct SpreadPerElement {
   static constexpr OwnParameters kOwn = OwnParameters::kNone;
   static constexpr bool kClamps = true;
   static constexpr bool kExcess = false;
+  // Counts take so many registers that two runs of them at once would spill.
+  static constexpr bool kLoadsAhead = Family::kObservations != Observations::kCounts;
   Family family;
   LogVarClamp clamp;
 
