@@ -68,7 +68,8 @@ struct NegativeBinomial {
     const float grown = math::add(u, math::exp_excess(u)), shrunk = math::add(-u, math::exp_excess(-u));
     const float excess =
         math::select(near, math::mul(math::mul(t, one_over), grown), math::mul(math::add(mu, -x), w));
-    const float y_minor_r = math::mul(one_over, math::select(near, shrunk, math::add(positive / mu, -1.0f)));
+    const float y_minor_r =
+        math::mul(one_over, math::select(near, shrunk, math::add(math::mul(positive, math::exp(-l)), -1.0f)));
     const float y = math::select(minor_x, excess, y_minor_r);
     const float v = math::select(none, 0.0f, math::select(minor_x, u, -u));
     const float log_one_plus = math::log1p_signed(y);
