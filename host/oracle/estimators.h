@@ -132,14 +132,12 @@ void compare_training_step(const Exec& exec, const OracleCase& which, const Orac
   const ResidentData<Exec> data(exec, model.data);
   ModelState<Exec> state(exec, model.vae);
   upload(exec, model.flat, state.parameters.view());
-  TrainingStep<Exec> step(exec, model.vae, data, state,
-                          {.max_batch = options.gradient_data,
-                           .samples = options.gradient_samples,
-                           .beta = which.beta,
-                           .seed = options.seed});
+  TrainingStep<Exec> step(
+      exec, model.vae, data, state,
+      {.max_batch = options.gradient_data, .samples = options.gradient_samples, .seed = options.seed});
   std::vector<std::uint32_t> order(static_cast<std::size_t>(options.gradient_data));
   std::iota(order.begin(), order.end(), 0u);
-  const std::vector<double> rate{0.0};
+  const std::vector<StepRates> rate{{.lr = 0.0, .beta = which.beta}};
   std::vector<std::vector<float>> gradients;
   for (int t = 0; t < options.gradient_steps; ++t) {
     step.begin(order, rate);

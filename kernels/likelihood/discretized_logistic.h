@@ -37,15 +37,15 @@ struct DiscretizedLogistic {
   }
   FELBO_HD double constant() const { return 0.0; }
 
-  /// x counts as the level nearest to 255 x, and its distance from m is taken in levels, in one rounding.
+  /// x counts as the level nearest to 255 x, and the distance of either end of its bin from m is taken in
+  /// levels, in one rounding: an end that lies next to m keeps its digits.
   /// log p within 8 eps of the sum of its terms' magnitudes, and likewise its derivatives.
   FELBO_HD_INLINE SpreadTerms<1> operator()(float x, const float (&location)[1], const Spread& spread) const {
     const float scaled = math::mul(255.0f, x);
     const float level = math::add(math::add(scaled, 12582912.0f), -12582912.0f);  // 1.5 * 2^23: to an integer
     const bool above = !(level <= 0.0f), below = !(level >= 255.0f);  // bins with a lower and an upper end
-    const float distance = math::fma(-255.0f, location[0], level);
-    const float a = math::mul(math::add(distance, 0.5f), spread.levels);
-    const float b = math::mul(math::add(distance, -0.5f), spread.levels);
+    const float a = math::mul(math::fma(-255.0f, location[0], math::add(level, 0.5f)), spread.levels);
+    const float b = math::mul(math::fma(-255.0f, location[0], math::add(level, -0.5f)), spread.levels);
     const math::SoftplusSigmoid upper = math::softplus_sigmoid(-a), lower = math::softplus_sigmoid(b);
     const float up = math::select(below, upper.softplus, 0.0f),
                 up_share = math::select(below, upper.sigmoid, 0.0f);

@@ -56,7 +56,8 @@ __device__ void finish_row(const Source& source, const LikelihoodArgsOf<T>& args
 
 /// warp_per_row for kThreads = 32, block_per_row above.
 template <class Source, class T, bool kGradient, int kThreads>
-__global__ void __launch_bounds__(RowGroup<kThreads>::kBlock, kResidentThreads / RowGroup<kThreads>::kBlock)
+__global__ void __launch_bounds__(RowGroup<kThreads>::kBlock,
+                                  kResidentThreadsOf<FamilyOf<Source>> / RowGroup<kThreads>::kBlock)
     likelihood_rows(Source source, LikelihoodArgsOf<T> args) {
   using Group = RowGroup<kThreads>;
   using Family = FamilyOf<Source>;

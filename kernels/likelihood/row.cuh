@@ -147,5 +147,8 @@ __device__ RowTotals reduce_totals(RowTotals totals) {
 /// Threads that a multiprocessor should hold at once: enough loads under way to fill the memory's bandwidth,
 /// and 80 registers a thread, so that no kernel spills.
 inline constexpr int kResidentThreads = 768;
+/// Of rows of `Family`: heavy elements need up to 128 registers a thread.
+template <class Family>
+inline constexpr int kResidentThreadsOf = loads_ahead<Family>() ? kResidentThreads : 512;
 
 }  // namespace felbo

@@ -102,8 +102,9 @@ struct SharedSpread {
   static constexpr OwnParameters kOwn = Own;
   static constexpr bool kClamps = Family::kClamps;
   static constexpr bool kExcess = false;
-  // Counts take so many registers that two runs of them at once would spill.
-  static constexpr bool kLoadsAhead = Family::kObservations != Observations::kCounts;
+  // Counts and grey levels take so many registers that two runs of them at once would spill.
+  static constexpr bool kLoadsAhead =
+      Family::kObservations != Observations::kCounts && Family::kObservations != Observations::kGrey;
   Family family;
   Where spread;
 
@@ -130,8 +131,9 @@ struct SpreadPerElement {
   static constexpr OwnParameters kOwn = OwnParameters::kNone;
   static constexpr bool kClamps = true;
   static constexpr bool kExcess = false;
-  // Counts take so many registers that two runs of them at once would spill.
-  static constexpr bool kLoadsAhead = Family::kObservations != Observations::kCounts;
+  // Counts and grey levels take so many registers that two runs of them at once would spill.
+  static constexpr bool kLoadsAhead =
+      Family::kObservations != Observations::kCounts && Family::kObservations != Observations::kGrey;
   Family family;
   LogVarClamp clamp;
 
