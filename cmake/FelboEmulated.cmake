@@ -41,7 +41,7 @@ if(NOT FELBO_SANITIZE)
 endif()
 
 # Tests of many samples, which only count or average what others judge element by element, take minutes emulated.
-set(emulated_filter_evaluate "-*Scatters*:*Calibrated*:*WithAnotherPosterior*:*CountsEachClamped*:*TheTilesDoNotMatter*:*ThreadsDoNot*")
+set(emulated_filter_evaluate "-Quadrature*:*Scatters*:*Calibrated*:*WithAnotherPosterior*:*CountsEachClamped*:*TheTilesDoNotMatter*:*ThreadsDoNot*")
 
 set(emulated_filter_train "-GradientMoments.*")
 # Of the oracle only what runs on the device.

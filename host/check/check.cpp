@@ -45,12 +45,12 @@ std::regex filter_from(const std::string& text) {
 }
 
 std::string table_head() {
-  return fmt::format("{:<40} {:>6} {:>10} {:>15}\n", "check", "cases", "elements", "error/tolerance");
+  return fmt::format("{:<66} {:>6} {:>10} {:>15}\n", "check", "cases", "elements", "error/tolerance");
 }
 
 std::string table_line(const CheckResult& result) {
   const std::string verdict = result.ok() ? "ok" : fmt::format("FAILED ({})", result.failed);
-  return fmt::format("{:<40} {:>6} {:>10} {:>15}  {}\n", result.name, result.cases, result.compared,
+  return fmt::format("{:<66} {:>6} {:>10} {:>15}  {}\n", result.name, result.cases, result.compared,
                      worst_of(result), verdict);
 }
 

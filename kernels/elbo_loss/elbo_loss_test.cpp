@@ -627,6 +627,15 @@ TEST(ElboLoss, RefusesShapesThatDisagree) {
   }
 }
 
+TEST(ElboLoss, RefusesOtherFamilies) {
+  for (const char* name : {"laplace", "student-t", "discretized-logistic", "continuous-bernoulli", "poisson",
+                           "negative-binomial", "zero-inflated-negative-binomial"}) {
+    const Likelihood which = likelihood_from_names(name, "unit", {});
+    expect_refused<float>(
+        which, [](auto&) {}, "p(x|z) must be bernoulli or gaussian");
+  }
+}
+
 TEST(ElboLoss, RefusesVariancesThatTheLikelihoodLearns) {
   for (const char* variance : {"learned", "per-dimension"}) {
     const Likelihood which = likelihood_from_names("gaussian", variance, {});

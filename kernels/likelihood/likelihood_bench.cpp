@@ -3,6 +3,7 @@
 // parameters and a number a row are left out). Without the gradient 4 (1 + outputs).
 #include "kernels/likelihood/likelihood.h"
 
+#include <algorithm>
 #include <string>
 
 #include "benchmarks/bench_exec.h"
@@ -16,7 +17,7 @@ void bench_likelihood(const Exec& exec, benchmark::State& state, const std::stri
   const std::int64_t rows = state.range(0), cols = state.range(1);
   const Likelihood which = likelihood_from_names(name, variance, {});
   const std::int64_t own_size = which.own_parameters(cols);
-  // Values of all magnitudes on both sides of 0; x a Bernoulli's zeros and ones.
+  // Values of all magnitudes on both sides of 0; x zeros and ones, which every family takes.
   const auto output = bench::filled<float>(exec, rows * cols * which.outputs(), [](std::int64_t i) {
     return 0.01f * static_cast<float>(i % 1999 - 999);
   });
@@ -58,6 +59,15 @@ const bool kRegistered = [] {
   add("gaussian_learned", "gaussian", "learned", true);
   add("gaussian_per_dimension", "gaussian", "per-dimension", true);
   add("gaussian_per_element", "gaussian", "per-element", true);
+  add("continuous_bernoulli", "continuous-bernoulli", "unit", true);
+  add("poisson", "poisson", "unit", true);
+  for (const char* name : {"laplace", "student-t", "discretized-logistic", "negative-binomial",
+                           "zero-inflated-negative-binomial"}) {
+    std::string label = name;
+    std::ranges::replace(label, '-', '_');
+    add(label + "_learned", name, "learned", true);
+    add(label + "_per_element", name, "per-element", true);
+  }
   return true;
 }();
 
