@@ -116,7 +116,7 @@ class DenseLayers {
   }
   View<const T, 2> input() const {
     if constexpr (kRounds) {
-      return work_.x_rounded.matrix(batch_, vae_.config().dimensions);
+      return work_.input.matrix(batch_, vae_.config().dimensions);
     } else {
       return work_.x.matrix(batch_, vae_.config().dimensions);
     }

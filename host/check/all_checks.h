@@ -10,6 +10,7 @@
 #include "host/check/free_bits_checks.h"
 #include "host/check/gather_checks.h"
 #include "host/check/likelihood_checks.h"
+#include "host/check/log_counts_checks.h"
 #include "host/check/minibatch_checks.h"
 #include "host/check/noise_checks.h"
 #include "host/check/objective_checks.h"
@@ -25,6 +26,7 @@ std::vector<Check<Exec>> all_checks() {
   add_noise_checks(checks);
   add_minibatch_checks(checks);
   add_gather_checks(checks);
+  add_log_counts_checks(checks);
   add_dense_checks(checks);
   add_reparameterize_checks(checks);
   add_free_bits_checks(checks);

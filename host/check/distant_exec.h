@@ -22,6 +22,7 @@
 #include "kernels/free_bits/free_bits.h"
 #include "kernels/gather/gather.h"
 #include "kernels/likelihood/likelihood.h"
+#include "kernels/log_counts/log_counts.h"
 #include "kernels/minibatch/minibatch.h"
 #include "kernels/noise/noise.h"
 #include "kernels/objective/objective.h"
@@ -160,6 +161,10 @@ inline void likelihood_mean(const DistantExec& exec, const Likelihood& which, Vi
   exec.run(
       "likelihood_mean", [&](const CpuExec& cpu) { likelihood_mean(cpu, which, output, mean); },
       [&] { mean(0, mean.cols - 1) = output(0, 0) - 1.0f; });
+}
+inline void log_counts(const DistantExec& exec, const LogCountsArgs& a) {
+  exec.run(
+      "log_counts", [&](const CpuExec& cpu) { log_counts(cpu, a); }, [&] { a.y(a.y.size - 1) += 0.001f; });
 }
 inline void next_minibatch(const DistantExec& exec, const NextMinibatchArgs& a) {
   exec.run(

@@ -156,8 +156,7 @@ class ErrorAnalysis {
   }
 
   StepErrors operator()() {
-    const MlpErrors encoder =
-        forward_errors<T, float>(t_.encoder, storage_errors<T>(t_.likelihood_input.x), B_);
+    const MlpErrors encoder = forward_errors<T, float>(t_.encoder, input_errors(), B_);
     take_posterior(encoder.x.back());
     const MlpErrors decoder = forward_errors<T, T>(t_.decoder, latent(), B_ * S_);
     const Values grad_output = likelihood(decoder.x.back());
@@ -167,6 +166,15 @@ class ErrorAnalysis {
   }
 
  private:
+  /// Of what the encoder reads: x is exact, a logarithm of counts within 2 ulp.
+  Values input_errors() const {
+    const Values& input = t_.encoder.front().x;
+    Values errors = storage_errors<T>(input);
+    if (in_.vae->reads_log_counts()) {
+      for (std::size_t i = 0; i < errors.size(); ++i) errors[i] += 2 * kEps * std::abs(input[i]);
+    }
+    return errors;
+  }
   double log_var(int b, int d) const {
     return std::clamp<double>(t_.log_var[at(b, d)], config_.clamp.lo, config_.clamp.hi);
   }

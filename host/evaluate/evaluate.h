@@ -111,7 +111,8 @@ class Evaluator {
     if (options_.samples > 1) tails_.assign(datum.size(), WeightTail(options_.samples));
     const NoiseStream noise{options_.seed, 0, Purpose::kHeldOutBinarize};
     data_.gather_rows(exec_, datum_.vector(B), options_.binarize, noise, x(B));
-    forward(exec_, vae_.encoder(), parameters_, vae_.table(), x(B), work_.encoder);
+    forward(exec_, vae_.encoder(), parameters_, vae_.table(),
+            encoder_input<Exec, float>(exec_, vae_, x(B), work_.input), work_.encoder);
     const View<float, 2> posterior = work_.encoder.result(vae_.encoder(), B);
     latent_.add(to_host(exec_, View<const float, 1>{posterior.data, posterior.rows * posterior.cols}));
   }

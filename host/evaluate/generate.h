@@ -74,7 +74,7 @@ Encoded encode(const Exec& on, const Vae& vae, View<const float, 1> parameters,
   const std::int64_t most = std::min(detail::kGenerateRows, count);
   Encoded out{count, {}, {}, {}};
   const MlpWorkspace<Exec> work(exec, vae.encoder(), most, false);
-  const Buffer<Exec, float> buffer(exec, most * X);
+  const Buffer<Exec, float> buffer(exec, most * X), input(exec, vae.reads_log_counts() ? most * X : 0);
   const Buffer<Exec, std::uint32_t> rows_of_tile(exec, most);
   std::vector<std::uint32_t> datum(static_cast<std::size_t>(most));
   for (std::int64_t first = 0; first < count; first += most) {
@@ -83,7 +83,8 @@ Encoded encode(const Exec& on, const Vae& vae, View<const float, 1> parameters,
     upload(exec, datum, rows_of_tile.view());
     const View<float, 2> x = buffer.matrix(rows, X);
     data.gather_rows(exec, rows_of_tile.vector(rows), binarize, {seed, 0, Purpose::kHeldOutBinarize}, x);
-    forward(exec, vae.encoder(), parameters, vae.table(), x, work);
+    forward(exec, vae.encoder(), parameters, vae.table(), encoder_input<Exec, float>(exec, vae, x, input),
+            work);
     const View<const float, 1> result{work.result(vae.encoder(), rows).data, rows * 2 * Z};
     const std::vector<float> posterior = to_host(exec, result);
     for (auto row = posterior.begin(); row != posterior.end(); row += 2 * Z) {

@@ -74,7 +74,8 @@ double squared_scale(const Likelihood& likelihood, const DataMoments& moments) {
       double mean = 0, square = 0;
       for (const double m : moments.mean) mean += m, square += m * m;
       const double count = static_cast<double>(moments.mean.size());
-      return std::max((variance - mean / count) / std::max(square / count, 1e-12), std::exp(-4.0));
+      // At most 1: a dispersion that explains all the variance leaves none for z, which then collapses.
+      return std::clamp((variance - mean / count) / std::max(square / count, 1e-12), std::exp(-4.0), 1.0);
     }
     default:
       return variance;

@@ -10,6 +10,7 @@
 #include "host/model/mlp.h"
 #include "host/model/parameter_table.h"
 #include "kernels/likelihood/likelihood.h"
+#include "kernels/log_counts/log_counts.h"
 
 namespace felbo {
 
@@ -32,6 +33,8 @@ class Vae {
   const VaeConfig& config() const { return config_; }
   const ParameterTable& table() const { return table_; }
   const Mlp& encoder() const { return encoder_; }  // (B, X) -> (B, 2 Z): mu and log_var side by side
+  /// Whether the encoder reads log(1 + x), as it does of counts, in place of x.
+  bool reads_log_counts() const { return config_.likelihood.observations() == Observations::kCounts; }
   const Mlp& decoder() const { return decoder_; }  // (B S, Z) -> (B S, outputs X)
 
   /// The likelihood's own parameters within a flat buffer; empty if it has none.
@@ -77,7 +80,7 @@ struct VaeWorkspace {
         clamped_likelihood(exec, max_batch * max_samples),
         scratch(exec, likelihood_scratch(vae.config().likelihood, max_batch * max_samples,
                                          vae.config().dimensions)) {
-    if (!std::is_same_v<T, float>) x_rounded = Buffer<Exec, T>(exec, x.size());
+    if (!std::is_same_v<T, float> || vae.reads_log_counts()) input = Buffer<Exec, T>(exec, x.size());
     if (with_gradients) {
       grad_z = Buffer<Exec, T>(exec, z.size());
       grad_posterior = Buffer<Exec, T>(exec, max_batch * 2 * vae.config().latent);
@@ -86,14 +89,31 @@ struct VaeWorkspace {
 
   MlpWorkspace<Exec, T, float> encoder;
   MlpWorkspace<Exec, T> decoder;
-  Buffer<Exec, float> x;                                             // (B, X)
-  Buffer<Exec, T> x_rounded;                                         // (B, X); none where T is float
-  Buffer<Exec, T> z, grad_z;                                         // (B S, Z)
-  Buffer<Exec, float> kl, elbo;                                      // (B)
-  Buffer<Exec, float> log_px_given_z, log_pz, log_qz_given_x;        // (B S)
+  Buffer<Exec, float> x;                                       // (B, X)
+  Buffer<Exec, T> input;                                       // (B, X) what the encoder reads; none if x
+  Buffer<Exec, T> z, grad_z;                                   // (B S, Z)
+  Buffer<Exec, float> kl, elbo;                                // (B)
+  Buffer<Exec, float> log_px_given_z, log_pz, log_qz_given_x;  // (B S)
   Buffer<Exec, std::int32_t> clamped_posterior, clamped_likelihood;  // (B), (B S)
   Buffer<Exec, float> scratch;
   Buffer<Exec, T> grad_posterior;  // (B, 2 Z)
 };
+
+/// What the encoder reads of x (B, X), which lies without gaps: x itself, or its logarithm, which is enqueued
+/// to be made in `input`. There, where T is BFloat16 and x itself is read, stands the rounded copy already.
+template <class Exec, class T>
+View<const T, 2> encoder_input(const Exec& exec, const Vae& vae, View<const float, 2> x,
+                               const Buffer<Exec, T>& input) {
+  const std::int64_t size = x.rows * x.cols;
+  if (vae.reads_log_counts()) {
+    log_counts(exec, LogCountsArgsOf<T>{{x.data, size}, input.vector(size)});
+    return input.matrix(x.rows, x.cols);
+  }
+  if constexpr (std::is_same_v<T, float>) {
+    return x;
+  } else {
+    return input.matrix(x.rows, x.cols);
+  }
+}
 
 }  // namespace felbo

@@ -168,7 +168,6 @@ class TrainingStep {
     NoiseStream binarize_noise, latent_noise;
     Scalar<float> kl_scale;                 // beta / B
     View<float, 2> x;                       // (B, X)
-    View<const T, 2> input;                 // (B, X) as products read it
     View<float, 2> mu, log_var;             // (B, Z)
     View<T, 2> grad_posterior;              // (B, 2 Z)
     View<T, 2> z, grad_z;                   // (B S, Z)
@@ -193,7 +192,6 @@ class TrainingStep {
             .latent_noise = {options_.seed, step, Purpose::kLatent},
             .kl_scale = Scalar<float>::read(&now->kl_scale),
             .x = work_.x.matrix(B, data_.cols()),
-            .input = input(B),
             .mu = posterior.col_slice(0, Z),
             .log_var = posterior.col_slice(Z, Z),
             .grad_posterior = work_.grad_posterior.matrix(B, 2 * Z),
@@ -215,15 +213,16 @@ class TrainingStep {
                            .position = position_.view(),
                            .rows = rows_.vector(B),
                            .now = now_.view()});
-    data_.gather_rows(exec_, s.rows, options_.binarize, s.binarize_noise, s.x, rounded_input(B));
-    forward(exec_, vae_.encoder(), s.parameters, vae_.table(), s.input, work_.encoder);
+    data_.gather_rows(exec_, s.rows, options_.binarize, s.binarize_noise, s.x, rounded_x(B));
+    const View<const T, 2> input = encoder_input<Exec, T>(exec_, vae_, s.x, work_.input);
+    forward(exec_, vae_.encoder(), s.parameters, vae_.table(), input, work_.encoder);
     draw(s);
     forward(exec_, vae_.decoder(), s.parameters, vae_.table(), s.z, work_.decoder);
     score(s);
     backward(exec_, vae_.decoder(), s.parameters, vae_.table(), s.z, work_.decoder, s.output,
              gradient_.view(), s.grad_z);
     draw_backward(s);
-    backward(exec_, vae_.encoder(), s.parameters, vae_.table(), s.input, work_.encoder, s.grad_posterior,
+    backward(exec_, vae_.encoder(), s.parameters, vae_.table(), input, work_.encoder, s.grad_posterior,
              gradient_.view(), {});
     adam(exec_, {.parameter = state_.parameters.view(),
                  .gradient = gradient_.view(),
@@ -328,19 +327,12 @@ class TrainingStep {
       return {state_.parameters.view()};
     }
   }
-  View<BFloat16, 2> rounded_input(std::int64_t B) const {
+  /// Where the gather leaves x in bfloat16, if the encoder reads that.
+  View<BFloat16, 2> rounded_x(std::int64_t B) const {
     if constexpr (kRounds) {
-      return work_.x_rounded.matrix(B, data_.cols());
-    } else {
-      return {};
+      if (!vae_.reads_log_counts()) return work_.input.matrix(B, data_.cols());
     }
-  }
-  View<const T, 2> input(std::int64_t B) const {
-    if constexpr (kRounds) {
-      return work_.x_rounded.matrix(B, data_.cols());
-    } else {
-      return work_.x.matrix(B, data_.cols());
-    }
+    return {};
   }
 
   const Exec& exec_;

@@ -15,6 +15,7 @@
 #include "kernels/free_bits/free_bits_reference.h"
 #include "kernels/gather/gather_reference.h"
 #include "kernels/likelihood/likelihood_reference.h"
+#include "kernels/log_counts/log_counts_reference.h"
 #include "kernels/noise/noise_reference.h"
 #include "kernels/objective/objective_reference.h"
 #include "kernels/reparameterize/reparameterize_reference.h"
@@ -250,7 +251,11 @@ StepTrace<T> step_forward(const StepInput<T>& in) {
   t.decoder = mlp_layers(in, "decoder", Z, {c.hidden.rbegin(), c.hidden.rend()}, c.likelihood.outputs() * X);
 
   const std::vector<T> x = minibatch(in);
-  const std::vector<T> posterior = mlp_forward(t.encoder, x, B);
+  std::vector<T> input = x;
+  if (c.likelihood.observations() == Observations::kCounts) {
+    for (T& value : input) value = log_count(value);
+  }
+  const std::vector<T> posterior = mlp_forward(t.encoder, input, B);
   for (int b = 0; b < B; ++b) {
     const auto row = posterior.begin() + 2 * Z * b;
     t.mu.insert(t.mu.end(), row, row + Z);

@@ -42,7 +42,9 @@ std::string label(const Case& c) {
                      static_cast<int>(c.binarize), static_cast<int>(c.objective), c.free_bits);
 }
 
-/// Bytes for a Bernoulli, normals for a Gaussian.
+bool is_count(const Case& c) { return c.likelihood == "poisson" || c.likelihood.ends_with("binomial"); }
+
+/// Bytes for a Bernoulli, normals for a Gaussian, 0, 1, 2, ... for counts.
 DataPart data_of(const Case& c) {
   DataPart part{
       .rows = kDataRows, .cols = kDimensions, .shape = {}, .bytes = {}, .floats = {}, .exact_log_px = {}};
@@ -50,6 +52,8 @@ DataPart data_of(const Case& c) {
   test::fill_normal({values.data(), kDataRows, kDimensions}, 7);
   if (c.likelihood == "gaussian") {
     part.floats = values;
+  } else if (is_count(c)) {
+    for (const float v : values) part.floats.push_back(std::floor(std::exp(1.5f * std::abs(v))) - 1.0f);
   } else {
     for (const float v : values)
       part.bytes.push_back(static_cast<std::uint8_t>(std::clamp(v * 90 + 128, 0.0f, 255.0f)));
@@ -277,6 +281,22 @@ TEST(TrainingStep, OneImportanceSampleIsTheElbo) {
   EXPECT_EQ(a.gradient(), b.gradient());
 }
 
+// The likelihood sees the counts, the encoder their logarithms.
+TEST(TrainingStep, CountsMatchTheReference) {
+  for (const char* likelihood : {"poisson", "negative-binomial"}) {
+    for (const std::vector<std::int64_t>& hidden : {std::vector<std::int64_t>{}, {17}}) {
+      for (const TrainingObjective objective : {TrainingObjective::kElbo, TrainingObjective::kIwae}) {
+        expect_parity({.hidden = hidden,
+                       .activation = Activation::kTanh,
+                       .likelihood = likelihood,
+                       .variance = "unit",
+                       .samples = 2,
+                       .objective = objective});
+      }
+    }
+  }
+}
+
 TEST(TrainingStep, BinarisedDataMatchTheReference) {
   for (const Binarize binarize : {Binarize::kNone, Binarize::kThreshold, Binarize::kDynamic}) {
     for (const std::vector<std::int64_t>& hidden : {std::vector<std::int64_t>{}, {17}}) {
@@ -304,6 +324,11 @@ TEST(TrainingStep, EveryStepOfSeveralEpochsMatchesTheReference) {
 }
 
 #if defined(FELBO_TEST_CUDA)
+
+TEST(TrainingStep, CountsInBFloat16MatchTheReference) {
+  const Case c{.hidden = {17}, .activation = Activation::kTanh, .likelihood = "poisson", .variance = "unit"};
+  expect_parity<BFloat16>(c);
+}
 
 TEST(TrainingStep, EveryObjectiveInBFloat16MatchesTheReference) {
   for (Case c : objectives()) {
