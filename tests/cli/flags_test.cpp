@@ -28,6 +28,7 @@ std::vector<FlagCase> cases() {
       {"--activation", kBernoulli, {"--activation", "tanh"}},
       {"--likelihood", {}, kGaussian},
       {"--variance", kGaussian, {"--variance", "unit"}},
+      {"--degrees-of-freedom", {"--likelihood", "student-t"}, {"--degrees-of-freedom", "2"}},
       {"--log-var-clamp", kGaussian, {"--log-var-clamp", "-0.01,0.01"}},
       {"--objective", kBernoulli, {"--objective", "elbo-mc"}},
       {"--samples", kBernoulli, {"--samples", "2"}},
