@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <numbers>
 #include <string>
 #include <vector>
@@ -141,8 +142,15 @@ std::vector<Planted> planted_in_gradients() {
   };
 }
 
+/// Each planted error takes all comparisons once more, which under a sanitizer is half a minute.
+bool skip_long() {
+  const char* skip = std::getenv("FELBO_SKIP_LONG");
+  return skip != nullptr && std::string(skip) == "1";
+}
+
 TEST(SpoiledExec, APlantedErrorInAnEstimateIsSeen) {
   if (already_red()) GTEST_SKIP() << "NOT CHECKED: another test has failed";
+  if (skip_long()) GTEST_SKIP() << "NOT CHECKED: FELBO_SKIP_LONG=1";
   const OracleOptions fewer_steps{.gradient_steps = 100};
   EXPECT_TRUE(run(SpoiledExec({}), fewer_steps).ok());
   for (const Planted& planted : planted_in_estimates()) {
@@ -154,6 +162,7 @@ TEST(SpoiledExec, APlantedErrorInAnEstimateIsSeen) {
 
 TEST(SpoiledExec, APlantedErrorInAGradientIsSeen) {
   if (already_red()) GTEST_SKIP() << "NOT CHECKED: another test has failed";
+  if (skip_long()) GTEST_SKIP() << "NOT CHECKED: FELBO_SKIP_LONG=1";
   EXPECT_TRUE(run(SpoiledExec({})).ok());
   for (const Planted& planted : planted_in_gradients()) {
     const OracleReport report = run(SpoiledExec(planted.spoil));
