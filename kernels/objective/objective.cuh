@@ -26,6 +26,20 @@ __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock) elbo_rows(ElboArgs
   mean_log_px[b] = log_px;
 }
 
+template <int kThreads>
+__global__ void __launch_bounds__(RowGroup<kThreads>::kBlock) sampled_kl_rows(SampledKlArgs args) {
+  using Group = RowGroup<kThreads>;
+  const std::int64_t b = Group::row();
+  const bool inside = b < args.kl.size;
+  double sum = 0.0;
+  for (int s = Group::thread(); inside && s < args.samples; s += kThreads) {
+    const std::int64_t k = b * args.samples + s;
+    sum += static_cast<double>(args.log_qz_given_x(k)) - static_cast<double>(args.log_pz(k));
+  }
+  sum = Group::reduce(sum, Sum());
+  if (inside && Group::thread() == 0) args.kl(b) = static_cast<float>(sum / args.samples);
+}
+
 inline constexpr int kTotalsBlock = 1024;
 
 /// The sums over the batch, by one block: thread t adds data t, t + kTotalsBlock, ...

@@ -68,4 +68,18 @@ struct ImportanceWeightsArgs {
 void importance_weights(const CpuExec& exec, const ImportanceWeightsArgs& args);
 void importance_weights(const CudaExec& exec, const ImportanceWeightsArgs& args);
 
+/// The KL of each datum by its samples, where there is none in closed form:
+///
+///   kl_b = mean_s (log q(z_bs|x_b) - log p(z_bs))                           [nats]
+struct SampledKlArgs {
+  View<const float, 1> log_pz;          // (B * S)
+  View<const float, 1> log_qz_given_x;  // (B * S)
+  int samples = 1;                      // S
+  View<float, 1> kl;                    // (B)
+};
+
+/// Differences and sums are in double. Throws std::invalid_argument if shapes disagree.
+void sampled_kl(const CpuExec& exec, const SampledKlArgs& args);
+void sampled_kl(const CudaExec& exec, const SampledKlArgs& args);
+
 }  // namespace felbo

@@ -28,6 +28,11 @@ inline void check(const LogMeanExpArgs& args) {
   check_samples("log_mean_exp", args.samples, batch, args.log_qz_given_x.size, "log_qz_given_x");
 }
 
+inline void check(const SampledKlArgs& args) {
+  check_samples("sampled_kl", args.samples, args.kl.size, args.log_pz.size, "log_pz");
+  check_samples("sampled_kl", args.samples, args.kl.size, args.log_qz_given_x.size, "log_qz_given_x");
+}
+
 inline void check(const ImportanceWeightsArgs& args) {
   const std::int64_t batch = args.bound.size;
   check_samples("importance_weights", args.samples, batch, args.log_px_given_z.size, "log_px_given_z");

@@ -114,6 +114,20 @@ void importance_weights(const CpuExec& exec, const ImportanceWeightsArgs& args) 
   for (const float bound : args.bound) args.total(0) += static_cast<double>(bound);
 }
 
+void sampled_kl(const CpuExec& exec, const SampledKlArgs& args) {
+  check(args);
+  exec.parallel_for(args.kl.size, 1 + kGrain / args.samples, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      double sum = 0.0;
+      for (int s = 0; s < args.samples; ++s) {
+        const std::int64_t k = b * args.samples + s;
+        sum += static_cast<double>(args.log_qz_given_x(k)) - static_cast<double>(args.log_pz(k));
+      }
+      args.kl(b) = static_cast<float>(sum / args.samples);
+    }
+  });
+}
+
 double log_mean_exp_value(double max, double sum, std::int64_t samples) {
   FELBO_CHECK(samples >= 1, "log_mean_exp: the mean of {} samples is not defined", samples);
   return objective_math::log_mean({max, sum}, static_cast<double>(samples));

@@ -34,6 +34,14 @@ void elbo(const CudaExec& exec, const ElboArgs& args) {
   launch(exec, elbo_totals, batch > 0 ? 1 : 0, kTotalsBlock, 0, args, means);
 }
 
+void sampled_kl(const CudaExec& exec, const SampledKlArgs& args) {
+  check(args);
+  with_threads(args.samples, [&](auto threads) {
+    using Group = RowGroup<threads()>;
+    launch(exec, sampled_kl_rows<threads()>, blocks_for(args.kl.size, Group::kRows), Group::kBlock, 0, args);
+  });
+}
+
 void log_mean_exp_update(const CudaExec& exec, const LogMeanExpArgs& args) {
   check(args);
   with_threads(args.samples, [&](auto threads) {

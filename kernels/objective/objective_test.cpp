@@ -449,6 +449,30 @@ std::string refusal(const F& call) {
   return "accepted";
 }
 
+// The sum is in double; one rounding to float.
+TEST(SampledKl, IsTheMeanDifference) {
+  for (const int samples : kSamples) {
+    for (const std::int64_t batch : {1, 3, 20, 129}) {
+      SCOPED_TRACE("B " + std::to_string(batch) + ", S " + std::to_string(samples));
+      const WeightProblem problem(batch, samples, 3.0f, -20.0f);
+      Guarded<float> log_pz = problem.log_pz, log_qz = problem.log_qz, kl(1, batch, 0, 1);
+      sampled_kl(test::exec(1 + samples % 3), {log_pz.vector(), log_qz.vector(), samples, kl.vector()});
+      Parity parity;
+      for (std::int64_t b = 0; b < batch; ++b) {
+        double sum = 0, magnitude = 0;
+        for (std::int64_t k = b * samples; k < (b + 1) * samples; ++k) {
+          sum += double(log_qz.vector()(k)) - double(log_pz.vector()(k));
+          magnitude += std::abs(double(log_qz.vector()(k))) + std::abs(double(log_pz.vector()(k)));
+        }
+        parity.element("kl", 0, b, kl.vector()(b), sum / samples,
+                       0.5 * kEps * std::abs(sum / samples) + 32 * kDoubleEps * magnitude);
+      }
+      kl.check_guards(parity, "kl");
+      FELBO_EXPECT_PARITY(parity);
+    }
+  }
+}
+
 TEST(Objective, RefusesShapesThatDisagree) {
   test::Array<float> x(12);
   test::Array<double> d(12);
@@ -490,6 +514,10 @@ TEST(Objective, RefusesShapesThatDisagree) {
             "importance_weights: 5 values of weight for 2 data of 3 samples");
   EXPECT_EQ(importance_with([](ImportanceWeightsArgs& a) { a.total.size = 3; }),
             "importance_weights: total holds 1 sum, got room for 3");
+  EXPECT_EQ(refusal([&] {
+              sampled_kl(test::exec(1), {{x.data(), 6}, {x.data(), 5}, 3, {x.data(), 2}});
+            }),
+            "sampled_kl: 5 values of log_qz_given_x for 2 data of 3 samples");
   EXPECT_EQ(refusal([] { log_mean_exp_value(0.0, 1.0, 0); }),
             "log_mean_exp: the mean of 0 samples is not defined");
 }

@@ -93,8 +93,8 @@ __global__ void __launch_bounds__(kReparameterizeGradBlock)
   float mu[kQuad], log_var[kQuad];
   load_quad(mu_row + col, left, aligned(mu_row), mu);
   load_quad(log_var_row + col, left, aligned(log_var_row), log_var);
-  const float kl_scale = a.kl_scale.get();
   constexpr bool kAnalytic = kKind == PosteriorGradient::kAnalyticKl;
+  const float kl_scale = kAnalytic ? rm::analytic_scale(a) : a.kl_scale.get();
   float grad_mu[kQuad] = {}, grad_log_var[kQuad] = {}, kl_scales[kQuad];
   [[maybe_unused]] float sigma[kQuad], inverse_sigma[kQuad];
 #pragma unroll
@@ -118,8 +118,9 @@ __global__ void __launch_bounds__(kReparameterizeGradBlock)
       const float weight = rm::weight_of(a, b * a.samples + s), kl_weight = math::mul(kl_scale, weight);
 #pragma unroll
       for (int i = 0; i < kQuad; ++i) {
-        grad_z[i] = rm::sample_gradient<kKind>(grad_z[i], math::fma(sigma[i], eps[i], mu[i]), eps[i],
-                                               inverse_sigma[i], weight, kl_weight);
+        grad_z[i] =
+            rm::sample_gradient<kKind>(grad_z[i], rm::prior_pull(a, math::fma(sigma[i], eps[i], mu[i])),
+                                       eps[i], inverse_sigma[i], weight, kl_weight);
       }
     }
 #pragma unroll

@@ -77,7 +77,9 @@ struct ReparameterizeGradArgsOf {
   PosteriorGradient gradient = PosteriorGradient::kAnalyticKl;
   View<const float, 1> weight;  // (B * S) those of a datum sum to 1; empty: 1 / S each
   View<const float, 1>
-      kl_weight;  // (Z) of each dimension's KL beside kl_scale; empty: 1. Of kAnalyticKl only
+      kl_weight;               // (Z) of each dimension's KL beside kl_scale; empty: 1. Of kAnalyticKl only
+  bool standard_prior = true;  // false: p(z) is not N(0, I), and grad_z holds log p(z)'s share already; of
+                               // kAnalyticKl, the KL's share is added by whoever knows it
 };
 using ReparameterizeGradArgs = ReparameterizeGradArgsOf<float>;
 
@@ -89,7 +91,8 @@ using ReparameterizeGradArgs = ReparameterizeGradArgsOf<float>;
 ///   kStickingTheLanding     g = grad_z + c w (z - eps / sigma)
 ///   kDoublyReparameterized  g = w (grad_z + c w (z - eps / sigma))
 ///                           grad_mu      = sum_s g,   grad_log_var = sum_s g eps sigma / 2
-/// grad_log_var is zero where log_var is clamped. Throws std::invalid_argument if shapes disagree.
+/// Without standard_prior, z on its own and the KL drop out. grad_log_var is zero where log_var is clamped.
+/// Throws std::invalid_argument if shapes disagree.
 void reparameterize_backward(const CpuExec& exec, const ReparameterizeGradArgs& args);
 void reparameterize_backward(const CudaExec& exec, const ReparameterizeGradArgs& args);
 void reparameterize_backward(const CudaExec& exec, const ReparameterizeGradArgsOf<BFloat16>& args);

@@ -94,7 +94,7 @@ void gradient_row(const ReparameterizeGradArgs& a, std::int64_t row, std::int64_
   const float* grad_z = a.grad_z.row(row) + col;
   float* __restrict grad_mu = a.grad_mu.row(b) + col;
   float* __restrict grad_log_var = a.grad_log_var.row(b) + col;
-  const float kl_scale = a.kl_scale.get();
+  const float kl_scale = rm::analytic_scale(a);
   const float* kl_weight = a.kl_weight.empty() ? nullptr : a.kl_weight.data + col;
   const auto scale = [&](std::int64_t d) {
     return kl_weight == nullptr ? kl_scale : kl_scale * kl_weight[d];
@@ -124,7 +124,7 @@ void sample_gradient_row(const ReparameterizeGradArgs& a, std::int64_t row, std:
   const float kl_scale = a.kl_scale.get(), weight = rm::weight_of(a, row);
   sigmas.make<kThroughZ>(a, b, col, n);
   for (std::int64_t d = 0; d < n; ++d) {
-    const float z = math::fma(sigmas.values[d], eps[d], mu[d]);
+    const float z = rm::prior_pull(a, math::fma(sigmas.values[d], eps[d], mu[d]));
     const float g = rm::sample_gradient<kKind>(grad_z[d], z, eps[d], kThroughZ ? sigmas.inverse[d] : 0.0f,
                                                weight, math::mul(kl_scale, weight));
     grad_mu[d] = math::add(g, first ? 0.0f : grad_mu[d]);

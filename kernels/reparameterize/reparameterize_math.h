@@ -43,6 +43,17 @@ FELBO_HD float weight_of(const Args& a, std::int64_t row) {
   return a.weight.empty() ? 1.0f / static_cast<float>(a.samples) : a.weight(row);
 }
 
+/// What the KL counts in the gradient.
+template <class Args>
+FELBO_HD float analytic_scale(const Args& a) {
+  return a.standard_prior ? a.kl_scale.get() : 0.0f;
+}
+/// z as log p(z) = log N(z; 0, I) draws on it; 0 where the prior is another one.
+template <class Args>
+FELBO_HD_INLINE float prior_pull(const Args& a, float z) {
+  return math::mul(a.standard_prior ? 1.0f : 0.0f, z);
+}
+
 /// What one sample with its weight adds to grad_mu, and times eps to grad_log_var. kl_weight = kl_scale *
 /// weight; inverse_sigma is read where the gradient goes through z alone.
 template <PosteriorGradient kKind>

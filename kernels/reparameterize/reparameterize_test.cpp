@@ -132,21 +132,21 @@ Parity check_forward(const Case& c, int threads) {
 }
 
 template <class T = float>
-Parity check_backward(const Case& c, int threads) {
+Parity check_backward(const Case& c, int threads, bool standard_prior = true) {
   Inputs<T> in(c);
   const float kl_scale = 0.37f;
   Guarded<T> grad_mu(c.batch, c.latent, c.extra_stride, c.offset),
       grad_log_var(c.batch, c.latent, c.extra_stride, c.offset);
-  reparameterize_backward(
-      test::exec(threads),
-      ReparameterizeGradArgsOf<T>{in.mu.matrix(), in.log_var.matrix(), c.clamp, kNoise, in.datum_view(),
-                                  kFirstSample, c.samples, in.grad_z.matrix(), kl_scale, grad_mu.matrix(),
-                                  grad_log_var.matrix()});
+  ReparameterizeGradArgsOf<T> args{
+      in.mu.matrix(), in.log_var.matrix(), c.clamp,  kNoise,           in.datum_view(),      kFirstSample,
+      c.samples,      in.grad_z.matrix(),  kl_scale, grad_mu.matrix(), grad_log_var.matrix()};
+  args.standard_prior = standard_prior;
+  reparameterize_backward(test::exec(threads), args);
   const auto mu = to_double(in.mu.matrix()), log_var = to_double(in.log_var.matrix()),
              grad_z = to_double(in.grad_z.matrix());
   const auto want = reference::reparameterize_gradient<double>(
-      mu, log_var, grad_z, c.batch, c.samples, c.latent, kl_scale, c.clamp.lo, c.clamp.hi,
-      [&](int b, int s, int d) { return in.eps(b, s, d); });
+      mu, log_var, grad_z, c.batch, c.samples, c.latent, standard_prior ? kl_scale : 0.0f, c.clamp.lo,
+      c.clamp.hi, [&](int b, int s, int d) { return in.eps(b, s, d); });
   // Sums over S terms, each a product of values within a few ulp: S + 6 roundings of the sum of magnitudes.
   std::vector<double> tol_mu, tol_log_var;
   for (int b = 0; b < c.batch; ++b) {
@@ -187,7 +187,8 @@ std::vector<float> weights_of(const Case& c, bool even) {
 
 /// The estimates by samples. With even weights the op is given none.
 template <class T = float>
-Parity check_sample_gradient(const Case& c, PosteriorGradient kind, bool even, int threads) {
+Parity check_sample_gradient(const Case& c, PosteriorGradient kind, bool even, int threads,
+                             bool standard_prior = true) {
   Inputs<T> in(c);
   const float kl_scale = 0.37f;
   Guarded<T> grad_mu(c.batch, c.latent, c.extra_stride, c.offset),
@@ -198,12 +199,22 @@ Parity check_sample_gradient(const Case& c, PosteriorGradient kind, bool even, i
       in.mu.matrix(), in.log_var.matrix(), c.clamp,  kNoise,           in.datum_view(),      kFirstSample,
       c.samples,      in.grad_z.matrix(),  kl_scale, grad_mu.matrix(), grad_log_var.matrix()};
   args.gradient = kind;
+  args.standard_prior = standard_prior;
   if (!even) args.weight = {given.data(), static_cast<std::int64_t>(given.size())};
   reparameterize_backward(test::exec(threads), args);
   const auto mu = to_double(in.mu.matrix()), log_var = to_double(in.log_var.matrix()),
              grad_z = to_double(in.grad_z.matrix());
+  // The reference's prior is N(0, I). Its share of the gradient by z, taken away beforehand, leaves the rest.
+  std::vector<double> without = grad_z;
+  for (std::size_t i = 0; !standard_prior && i < without.size(); ++i) {
+    const std::size_t row = i / std::size_t(c.latent), d = i % std::size_t(c.latent);
+    const std::size_t at = row / std::size_t(c.samples) * std::size_t(c.latent) + d;
+    const double sigma = std::exp(std::clamp<double>(log_var[at], c.clamp.lo, c.clamp.hi) / 2);
+    const double eps = in.eps(int(row) / c.samples, int(row) % c.samples, int(d));
+    without[i] -= kl_scale * weight[row] * (mu[at] + sigma * eps);
+  }
   const auto want = reference::sample_gradient<double>(
-      kind, mu, log_var, grad_z, {weight.begin(), weight.end()}, c.batch, c.samples, c.latent, kl_scale,
+      kind, mu, log_var, without, {weight.begin(), weight.end()}, c.batch, c.samples, c.latent, kl_scale,
       c.clamp.lo, c.clamp.hi, [&](int b, int s, int d) { return in.eps(b, s, d); });
   // As in check_backward, with g = grad_z + kl_scale w (z - eps / sigma) for grad_z: z and 1 / sigma are exps
   // within 2 ulp and up to 3 roundings more, and eps's error moves both.
@@ -241,10 +252,14 @@ TEST(Reparameterize, SampleGradientsMatchTheReference) {
       SCOPED_TRACE(testing::Message()
                    << c.batch << " x " << c.samples << " x " << c.latent << ", " << static_cast<int>(kind));
       const Parity weighed = check_sample_gradient(c, kind, false, 3),
-                   even = check_sample_gradient(c, kind, true, 1);
+                   even = check_sample_gradient(c, kind, true, 1),
+                   another_prior = check_sample_gradient(c, kind, false, 2, false);
       FELBO_EXPECT_PARITY(weighed);
       FELBO_EXPECT_PARITY(even);
+      FELBO_EXPECT_PARITY(another_prior);
     }
+    const Parity no_kl = check_backward(c, 2, false);
+    FELBO_EXPECT_PARITY(no_kl);
   }
 }
 
