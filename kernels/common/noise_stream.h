@@ -23,6 +23,8 @@ enum class Purpose : std::uint32_t {
   kObservation = 7,      // x ~ p(x|z)
   kData = 8,             // built-in data sets
   kSplit = 9,            // what a data set holds out
+  kAggregate = 16,       // z from a mixture fitted to codes, and where the fit begins
+  kCorruption = 17,      // noise put on data, to be taken off again
 };
 
 inline constexpr std::uint32_t kMaxNoiseSamples = 1u << 26;
