@@ -5,6 +5,7 @@
 
 #include "host/check/adam_checks.h"
 #include "host/check/check.h"
+#include "host/check/covariance_factor_checks.h"
 #include "host/check/dense_checks.h"
 #include "host/check/elbo_loss_checks.h"
 #include "host/check/free_bits_checks.h"
@@ -29,6 +30,7 @@ std::vector<Check<Exec>> all_checks() {
   add_log_counts_checks(checks);
   add_dense_checks(checks);
   add_reparameterize_checks(checks);
+  add_covariance_factor_checks(checks);
   add_free_bits_checks(checks);
   add_likelihood_checks(checks);
   add_objective_checks(checks);

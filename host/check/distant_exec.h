@@ -17,6 +17,7 @@
 #include "host/exec/replay.h"
 #include "kernels/adam/adam.h"
 #include "kernels/counts/counts.h"
+#include "kernels/covariance_factor/covariance_factor.h"
 #include "kernels/dense/dense.h"
 #include "kernels/elbo_loss/elbo_loss.h"
 #include "kernels/free_bits/free_bits.h"
@@ -125,6 +126,16 @@ inline void add_counts(const DistantExec& exec, const AddCountsArgs& a) {
 inline void add_non_finite(const DistantExec& exec, const AddNonFiniteArgs& a) {
   exec.run(
       "add_non_finite", [&](const CpuExec& cpu) { add_non_finite(cpu, a); }, [&] { --a.total(0); });
+}
+inline void covariance_factor(const DistantExec& exec, const CovarianceFactorArgs& a) {
+  exec.run(
+      "covariance_factor", [&](const CpuExec& cpu) { covariance_factor(cpu, a); },
+      [&] { a.z(a.z.rows - 1, a.z.cols - 1) += 0.01f; });
+}
+inline void covariance_factor_backward(const DistantExec& exec, const CovarianceFactorGradArgs& a) {
+  exec.run(
+      "covariance_factor_backward", [&](const CpuExec& cpu) { covariance_factor_backward(cpu, a); },
+      [&] { a.grad_factor(0, a.grad_factor.cols - 1) *= 1.02f; });
 }
 inline void dense(const DistantExec& exec, const DenseArgs& a) {
   exec.run(
