@@ -15,6 +15,7 @@
 #include "host/check/minibatch_checks.h"
 #include "host/check/noise_checks.h"
 #include "host/check/objective_checks.h"
+#include "host/check/planar_flow_checks.h"
 #include "host/check/reparameterize_checks.h"
 #include "host/check/training_step_checks.h"
 
@@ -31,6 +32,7 @@ std::vector<Check<Exec>> all_checks() {
   add_dense_checks(checks);
   add_reparameterize_checks(checks);
   add_covariance_factor_checks(checks);
+  add_planar_flow_checks(checks);
   add_free_bits_checks(checks);
   add_likelihood_checks(checks);
   add_objective_checks(checks);

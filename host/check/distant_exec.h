@@ -27,6 +27,7 @@
 #include "kernels/minibatch/minibatch.h"
 #include "kernels/noise/noise.h"
 #include "kernels/objective/objective.h"
+#include "kernels/planar_flow/planar_flow.h"
 #include "kernels/reparameterize/reparameterize.h"
 
 namespace felbo {
@@ -198,6 +199,16 @@ void elbo_loss(const DistantExec& exec, const Likelihood& which, const ElboLossA
 inline void log_mean_exp_update(const DistantExec& exec, const LogMeanExpArgs& a) {
   exec.run(
       "log_mean_exp", [&](const CpuExec& cpu) { log_mean_exp_update(cpu, a); }, [&] { a.sum(0) *= 1.00001; });
+}
+inline void planar_flow(const DistantExec& exec, const PlanarFlowArgs& a) {
+  exec.run(
+      "planar_flow", [&](const CpuExec& cpu) { planar_flow(cpu, a); },
+      [&] { a.log_qz_given_x(a.log_qz_given_x.size - 1) += 0.01f; });
+}
+inline void planar_flow_backward(const DistantExec& exec, const PlanarFlowGradArgs& a) {
+  exec.run(
+      "planar_flow_backward", [&](const CpuExec& cpu) { planar_flow_backward(cpu, a); },
+      [&] { a.grad_flow(0, a.grad_flow.cols - 1) *= 1.02f; });
 }
 /// Forgets an element: what stood there before stays.
 inline void reparameterize(const DistantExec& exec, const ReparameterizeArgs& a) {
