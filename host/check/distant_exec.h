@@ -109,6 +109,11 @@ void download(const DistantExec& exec, View<T, 1> from,
       "", [&](const CpuExec& cpu) { download<T>(cpu, from, to); }, [] {});
 }
 template <class T>
+void copy(const DistantExec& exec, std::type_identity_t<View<const T, 1>> from, View<T, 1> to) {
+  exec.run(
+      "", [&](const CpuExec& cpu) { copy<T>(cpu, from, to); }, [] {});
+}
+template <class T>
 void zero(const DistantExec& exec, View<T, 1> memory) {
   exec.run(
       "", [&](const CpuExec& cpu) { zero(cpu, memory); }, [] {});

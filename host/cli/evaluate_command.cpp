@@ -50,8 +50,10 @@ nlohmann::ordered_json json_numbers(const std::vector<double>& values) {
   return list;
 }
 
+/// Null of a flow, whose mean is not known.
 nlohmann::ordered_json to_json(const LatentDiagnostics& latent) {
-  return {{"kl", json_numbers(latent.kl)},
+  if (latent.variance_of_mean.empty()) return nullptr;
+  return {{"kl", latent.kl.empty() ? nlohmann::ordered_json(nullptr) : json_numbers(latent.kl)},
           {"variance_of_mean", json_numbers(latent.variance_of_mean)},
           {"active_above", kActiveVariance},
           {"active", latent.active()},
@@ -100,11 +102,13 @@ std::string describe(const WeightSummary& weights, const Evaluation& e, const st
 
 /// KL by dimension, the largest first.
 std::string describe(const LatentDiagnostics& latent) {
+  if (latent.variance_of_mean.empty()) return {};
   std::vector<double> kl = latent.kl;
   std::ranges::sort(kl, std::greater());
   std::string text =
       fmt::format("  latent          {} of {} units active (variance of E[z|x] over the data above {})\n",
-                  latent.active(), kl.size(), kActiveVariance);
+                  latent.active(), latent.variance_of_mean.size(), kActiveVariance);
+  if (kl.empty()) return text;
   text += "  KL by dimension";
   for (std::size_t d = 0; d < std::min<std::size_t>(kl.size(), 20); ++d)
     text += fmt::format(" {:.2f}", kl[d]);
@@ -124,7 +128,7 @@ void warn_of(const Evaluation& e, const std::optional<WeightSummary>& weights, c
     spdlog::warn(
         "posterior collapse: {} of {} latent dimensions carry nothing (variance of E[z|x] over the data at "
         "most {}): {}",
-        collapsed.size(), e.latent.kl.size(), kActiveVariance, joined(collapsed));
+        collapsed.size(), e.latent.variance_of_mean.size(), kActiveVariance, joined(collapsed));
 }
 
 /// A row a datum: ELBO, log p(x) bound, its standard error, effective samples, k-hat; (N, 5).

@@ -105,7 +105,8 @@ void sample_prior(const PictureFlags& flags) {
   check_picture_output({flags.out, run.shape});
   check_fits_memory(flags.count, run.vae.config().dimensions);
   const std::vector<float> rows = with_model(flags, run, [&](const auto& model) {
-    return model.decode(draw_prior(model.exec, run.vae, flags.count, model.seed));
+    return model.decode(
+        draw_prior(model.exec, run.vae, model.state.parameters.view(), flags.count, model.seed));
   });
   write_rows({flags.out, run.shape}, rows, {}, run.vae.config().dimensions);
 }
@@ -124,7 +125,7 @@ void run_reconstruct(const PictureFlags& flags) {
   check_picture_output({flags.out, r.part->shape});
   const auto [originals, rows] = with_model(flags, r.run, [&](const auto& model) {
     Encoded encoded = model.encode(*r.part, flags.count, true);
-    return std::pair(std::move(encoded.x), model.decode(encoded.mu));
+    return std::pair(std::move(encoded.x), model.decode(encoded.code()));
   });
   write_rows({flags.out, r.part->shape}, rows, originals, r.part->cols);
   done(flags, flags.count);

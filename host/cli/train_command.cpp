@@ -97,7 +97,7 @@ PreparedRun start_new(TrainFlags& flags) {
   warn_of_domain(flags.config, data);
   check_steps(flags.config, data.train.rows);
   flags.config.epochs = lr_schedule(flags.config).epochs();
-  set_likelihood_defaults(flags.config);
+  set_family_defaults(flags.config);
   Vae vae(vae_config(flags.config, data.train.cols));
   ModelState<CpuExec> state(CpuExec(1), vae);
   std::ranges::copy(initial_parameters(vae, moments(data.train), flags.config.seed), state.parameters.data());
@@ -217,13 +217,13 @@ void write_pictures(const Training<Exec>& t, const ResidentData<Exec>& judged) {
   const DataPart& part = *held_out_part(t.data).part;
   const View<const float, 1> parameters = t.state.parameters.view();
   const std::int64_t X = part.cols;
-  const std::vector<float> z = draw_prior(t.exec, t.vae, kSamples, t.config.seed);
+  const std::vector<float> z = draw_prior(t.exec, t.vae, parameters, kSamples, t.config.seed);
   write_rows({run_files(t.run).samples, part.shape}, decode(t.exec, t.vae, parameters, z), {}, X);
   const std::int64_t count = std::min(kReconstructions, part.rows);
   const Encoded encoded =
       encode(t.exec, t.vae, parameters, judged, count, binarize_mode(t.config), t.config.seed, true);
-  write_rows({run_files(t.run).reconstructions, part.shape}, decode(t.exec, t.vae, parameters, encoded.mu),
-             encoded.x, X);
+  write_rows({run_files(t.run).reconstructions, part.shape},
+             decode(t.exec, t.vae, parameters, encoded.code()), encoded.x, X);
 }
 
 /// The run is trained and saved: pictures that cannot be written are no failure of it.

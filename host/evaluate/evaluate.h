@@ -11,9 +11,9 @@
 #include "host/data/resident_data.h"
 #include "host/evaluate/importance.h"
 #include "host/evaluate/latent.h"
+#include "host/model/latent.h"
 #include "host/model/vae.h"
 #include "kernels/objective/objective.h"
-#include "kernels/reparameterize/reparameterize.h"
 
 namespace felbo {
 
@@ -31,7 +31,8 @@ struct EvaluateOptions {
 };
 
 struct Evaluation {
-  Estimate elbo;  // E_q[log p(x|z)] - KL, the expectation over K samples, the KL in closed form
+  Estimate elbo;  // E_q[log p(x|z)] - KL, the expectation over K samples, the KL in closed form where there
+                  // is one and over the same samples elsewhere
   Estimate log_px_given_z;
   Estimate kl;
   Estimate log_px;  // log (1/K) sum_k w_k, a lower bound on log p(x) in expectation, tight as K grows
@@ -72,6 +73,8 @@ class Evaluator {
         options_(options),
         tile_(evaluation_tile(vae.config(), data.rows(), options.samples)),
         work_(exec, vae, tile_.data, static_cast<int>(tile_.samples), false),
+        latent_work_(exec, vae, tile_.data, static_cast<int>(tile_.samples), false),
+        pseudo_(exec, vae.encoder(), vae.pseudo_rows(), false),
         datum_(exec, tile_.data),
         largest_(exec, tile_.data),
         sum_(exec, tile_.data),
@@ -81,6 +84,7 @@ class Evaluator {
     const std::int64_t N = data_.rows();
     result_.samples = options_.samples;
     result_.count = N;
+    encode_pseudo_inputs();
     for (std::int64_t first = 0; first < N; first += tile_.data) {
       const std::int64_t B = std::min(tile_.data, N - first);
       encode(first, B);
@@ -95,7 +99,7 @@ class Evaluator {
     result_.log_px_given_z = estimate(log_px_given_z_of_datum_);
     result_.kl = estimate(kl_of_datum_);
     result_.log_px = estimate(result_.log_px_of_datum);
-    result_.latent = latent_.diagnose();
+    result_.latent = latent_diagnostics();
     return std::move(result_);
   }
 
@@ -108,33 +112,51 @@ class Evaluator {
     upload(exec_, std::vector(datum.size(), -std::numeric_limits<double>::infinity()), largest_.view());
     zero(exec_, sum_.view());
     sum_log_px_given_z_.assign(datum.size(), 0.0);
+    sum_kl_.assign(datum.size(), 0.0);
     if (options_.samples > 1) tails_.assign(datum.size(), WeightTail(options_.samples));
     const NoiseStream noise{options_.seed, 0, Purpose::kHeldOutBinarize};
     data_.gather_rows(exec_, datum_.vector(B), options_.binarize, noise, x(B));
     forward(exec_, vae_.encoder(), parameters_, vae_.table(),
             encoder_input<Exec, float>(exec_, vae_, x(B), work_.input), work_.encoder);
     const View<float, 2> posterior = work_.encoder.result(vae_.encoder(), B);
-    latent_.add(to_host(exec_, View<const float, 1>{posterior.data, posterior.rows * posterior.cols}));
+    latent_.add(means_and_log_vars(
+        vae_.config(),
+        to_host(exec_, View<const float, 1>{posterior.data, posterior.rows * posterior.cols})));
+  }
+
+  /// The components of a VampPrior.
+  void encode_pseudo_inputs() {
+    if (vae_.pseudo_rows() == 0) return;
+    const View<const float, 2> inputs(vae_.pseudo_inputs(parameters_).data, vae_.pseudo_rows(),
+                                      vae_.config().dimensions);
+    forward(exec_, vae_.encoder(), parameters_, vae_.table(), inputs, pseudo_);
+  }
+
+  LatentDiagnostics latent_diagnostics() const {
+    const VaeConfig& config = vae_.config();
+    LatentDiagnostics latent = latent_.diagnose();
+    if (!config.prior.is_standard() || config.posterior.couples_dimensions()) latent.kl.clear();
+    if (config.posterior.family == PosteriorFamily::kPlanarFlow) latent.variance_of_mean.clear();
+    return latent;
   }
 
   /// log p(x|z), log p(z) and log q(z|x) of samples s ... s + S - 1 of each datum; and the KL.
   void decode(std::int64_t B, std::int64_t s, std::int64_t S) {
-    const std::int64_t Z = vae_.config().latent;
-    const View<float, 2> posterior = work_.encoder.result(vae_.encoder(), B);
-    const View<float, 2> z = work_.z.matrix(B * S, Z);
-    reparameterize(exec_, {.mu = posterior.col_slice(0, Z),
-                           .log_var = posterior.col_slice(Z, Z),
-                           .clamp = vae_.config().clamp,
-                           .noise = {options_.seed, 0, Purpose::kHeldOutLatent},
-                           .datum = datum_.vector(B),
-                           .first_sample = static_cast<std::uint32_t>(s),
-                           .samples = static_cast<int>(S),
-                           .z = z,
-                           .kl = work_.kl.vector(B),
-                           .clamped = work_.clamped_posterior.vector(B),
-                           .log_pz = work_.log_pz.vector(B * S),
-                           .log_qz_given_x = work_.log_qz_given_x.vector(B * S)});
-    forward(exec_, vae_.decoder(), parameters_, vae_.table(), z, work_.decoder);
+    const LatentDrawOf<float> draw{.posterior = work_.encoder.result(vae_.encoder(), B),
+                                   .pseudo = pseudo_.result(vae_.encoder(), vae_.pseudo_rows()),
+                                   .parameters = parameters_,
+                                   .noise = {options_.seed, 0, Purpose::kHeldOutLatent},
+                                   .datum = datum_.vector(B),
+                                   .first_sample = static_cast<std::uint32_t>(s),
+                                   .samples = static_cast<int>(S),
+                                   .z = work_.z.matrix(B * S, vae_.config().latent),
+                                   .kl = work_.kl.vector(B),
+                                   .clamped = work_.clamped_posterior.vector(B),
+                                   .log_pz = work_.log_pz.vector(B * S),
+                                   .log_qz_given_x = work_.log_qz_given_x.vector(B * S),
+                                   .want_logs = true};
+    forward(exec_, vae_.decoder(), parameters_, vae_.table(), draw_latent(exec_, vae_, draw, latent_work_),
+            work_.decoder);
     likelihood(exec_, vae_.config().likelihood,
                {.x = x(B),
                 .samples = static_cast<int>(S),
@@ -159,6 +181,10 @@ class Evaluator {
     for (std::size_t r = 0; r < of_row.size(); ++r) {
       sum_log_px_given_z_[r / static_cast<std::size_t>(S)] += static_cast<double>(of_row[r]);
     }
+    // One in closed form is the same for every tile of samples.
+    const std::vector<float> kl = to_host(exec_, work_.kl.vector(B));
+    for (std::size_t b = 0; b < kl.size(); ++b)
+      sum_kl_[b] += static_cast<double>(kl[b]) * static_cast<double>(S);
     add_weights(of_row, B, S);
     if (!own_counted_) result_.clamped += sum_of(work_.clamped_likelihood.vector(B * S));
     // Parameters of the family's own are the same in every tile: they count once.
@@ -179,12 +205,11 @@ class Evaluator {
 
   /// Takes in B data whose samples are complete.
   void add_data(std::int64_t B) {
-    const std::vector<float> kls = to_host(exec_, work_.kl.vector(B));
     const std::vector<double> largest = to_host(exec_, largest_.vector(B));
     const std::vector<double> sum = to_host(exec_, sum_.vector(B));
-    for (std::size_t b = 0; b < kls.size(); ++b) {
-      const double log_px_given_z = sum_log_px_given_z_[b] / static_cast<double>(options_.samples);
-      const double kl = static_cast<double>(kls[b]);
+    for (std::size_t b = 0; b < largest.size(); ++b) {
+      const auto samples = static_cast<double>(options_.samples);
+      const double log_px_given_z = sum_log_px_given_z_[b] / samples, kl = sum_kl_[b] / samples;
       log_px_given_z_of_datum_.push_back(log_px_given_z);
       kl_of_datum_.push_back(kl);
       result_.elbo_of_datum.push_back(log_px_given_z - kl);
@@ -208,10 +233,12 @@ class Evaluator {
   EvaluateOptions options_;
   EvaluationTile tile_;
   VaeWorkspace<Exec> work_;
-  Buffer<Exec, std::uint32_t> datum_;       // (B) row numbers: they name the noise
-  Buffer<Exec, double> largest_, sum_;      // (B) importance weights so far
-  std::vector<double> sum_log_px_given_z_;  // (B) over the samples so far
-  std::vector<WeightTail> tails_;           // (B) of the importance weights so far
+  LatentWorkspace<Exec> latent_work_;
+  MlpWorkspace<Exec> pseudo_;                        // the encoder's answers to pseudo-inputs
+  Buffer<Exec, std::uint32_t> datum_;                // (B) row numbers: they name the noise
+  Buffer<Exec, double> largest_, sum_;               // (B) importance weights so far
+  std::vector<double> sum_log_px_given_z_, sum_kl_;  // (B) over the samples so far
+  std::vector<WeightTail> tails_;                    // (B) of the importance weights so far
   LatentSums latent_;
   std::vector<double> log_px_given_z_of_datum_, kl_of_datum_;  // (N)
   bool own_counted_ = false;

@@ -7,18 +7,25 @@
 #include <vector>
 
 #include "host/data/resident_data.h"
+#include "host/evaluate/latent.h"
+#include "host/evaluate/prior.h"
+#include "host/model/latent.h"
 #include "host/model/vae.h"
 #include "kernels/noise/noise.h"
-#include "kernels/reparameterize/reparameterize.h"
 
 namespace felbo {
 
 /// q(z|x) of data rows, and the x that the encoder saw (binarised as held-out data are).
 struct Encoded {
   std::int64_t count = 0;
-  std::vector<float> mu;       // (N, Z)
-  std::vector<float> log_var;  // (N, Z), clamped
-  std::vector<float> x;        // (N, X); empty unless asked for
+  std::vector<float> posterior;  // (N, posterior.outputs(Z)) as the encoder gives it
+  std::vector<float> mu;         // (N, Z); of a planar flow, where the flow begins
+  std::vector<float> log_var;    // (N, Z), clamped; of a full covariance, the diagonal of its factor
+  std::vector<float> carried;    // (N, Z) mu at the end of a planar flow; empty elsewhere
+  std::vector<float> x;          // (N, X); empty unless asked for
+
+  /// The code that stands for a datum: E[z|x], or of a planar flow where it carries its beginning's mean.
+  const std::vector<float>& code() const { return carried.empty() ? mu : carried; }
 };
 
 namespace detail {
@@ -31,7 +38,8 @@ inline std::size_t elements(std::int64_t rows, std::int64_t cols) {
 
 }  // namespace detail
 
-/// E[x|z] (N, X) for z (N, Z) in host memory.
+/// E[x|z] (N, X) for z (N, Z) in host memory. Under a prior that is uniform on the unit cube the decoder
+/// reads Phi(z).
 template <class Exec>
 std::vector<float> decode(const Exec& on, const Vae& vae, View<const float, 1> parameters,
                           const std::vector<float>& z) {
@@ -39,25 +47,53 @@ std::vector<float> decode(const Exec& on, const Vae& vae, View<const float, 1> p
   const std::int64_t X = vae.config().dimensions, Z = vae.config().latent;
   const std::int64_t N = static_cast<std::int64_t>(z.size()) / Z, most = std::min(detail::kGenerateRows, N);
   const MlpWorkspace<Exec> work(exec, vae.decoder(), most, false);
+  const LatentWorkspace<Exec> latent(exec, vae, most, 1, false);
   const Buffer<Exec, float> codes(exec, most * Z), means(exec, most * X);
   std::vector<float> result(detail::elements(N, X));
   for (std::int64_t first = 0; first < N; first += most) {
     const std::int64_t rows = std::min(most, N - first);
     upload(exec, {z.data() + first * Z, detail::elements(rows, Z)}, codes.view());
-    forward(exec, vae.decoder(), parameters, vae.table(), codes.matrix(rows, Z), work);
+    forward(exec, vae.decoder(), parameters, vae.table(),
+            decoder_input(exec, vae, View<const float, 2>(codes.matrix(rows, Z)), latent), work);
     likelihood_mean(exec, vae.config().likelihood, work.result(vae.decoder(), rows), means.matrix(rows, X));
     download(exec, means.view(), {result.data() + first * X, detail::elements(rows, X)});
   }
   return result;
 }
 
-/// `count` draws z ~ p(z), (count, Z); draw i depends on (seed, i) alone.
+/// `count` draws z ~ p(z), (count, Z); draw i depends on (seed, i) and the parameters alone. Of a prior that
+/// is uniform on the unit cube it is the z whose Phi(z) decode() reads.
 template <class Exec>
-std::vector<float> draw_prior(const Exec& exec, const Vae& vae, std::int64_t count, std::uint64_t seed) {
+std::vector<float> draw_prior(const Exec& on, const Vae& vae, View<const float, 1> parameters,
+                              std::int64_t count, std::uint64_t seed) {
+  const Exec exec = with_float_products(on);
+  const NoiseStream noise{seed, 0, Purpose::kPrior};
   const Buffer<Exec, float> z(exec, count * vae.config().latent);
-  normal_fill(exec, {{seed, 0, Purpose::kPrior}, 0, 0, z.matrix(count, vae.config().latent)});
+  normal_fill(exec, {noise, 0, 0, z.matrix(count, vae.config().latent)});
+  std::vector<float> eps = to_host(exec, z.view());
+  if (!vae.config().prior.is_standard())
+    place_in_components(learned_prior(exec, vae, parameters), noise, eps);
+  return eps;
+}
+
+namespace detail {
+
+/// The means of q_0 at the end of their planar flow, (N, Z).
+template <class Exec>
+std::vector<float> carry(const Exec& exec, const Vae& vae, const Encoded& encoded) {
+  const std::int64_t N = encoded.count, Z = vae.config().latent, columns = vae.encoder().out();
+  const Buffer<Exec, float> posterior(exec, N * columns), z(exec, N * Z), log_q(exec, N);
+  upload(exec, encoded.posterior, posterior.view());
+  upload(exec, encoded.mu, z.view());
+  planar_flow(exec, {.flow = posterior.matrix(N, columns).col_slice(2 * Z, columns - 2 * Z),
+                     .samples = 1,
+                     .z = z.matrix(N, Z),
+                     .log_qz_given_x = log_q.view(),
+                     .activation = {}});
   return to_host(exec, z.view());
 }
+
+}  // namespace detail
 
 /// Encodes rows [0, count) of the data. Throws std::invalid_argument if the data's width is not the model's
 /// or count is not between 1 and the number of rows.
@@ -72,7 +108,7 @@ Encoded encode(const Exec& on, const Vae& vae, View<const float, 1> parameters,
   FELBO_CHECK(count >= 1 && count <= data.rows(), "count must be between 1 and the {} rows there are, got {}",
               data.rows(), count);
   const std::int64_t most = std::min(detail::kGenerateRows, count);
-  Encoded out{count, {}, {}, {}};
+  Encoded out{.count = count};
   const MlpWorkspace<Exec> work(exec, vae.encoder(), most, false);
   const Buffer<Exec, float> buffer(exec, most * X), input(exec, vae.reads_log_counts() ? most * X : 0);
   const Buffer<Exec, std::uint32_t> rows_of_tile(exec, most);
@@ -85,8 +121,10 @@ Encoded encode(const Exec& on, const Vae& vae, View<const float, 1> parameters,
     data.gather_rows(exec, rows_of_tile.vector(rows), binarize, {seed, 0, Purpose::kHeldOutBinarize}, x);
     forward(exec, vae.encoder(), parameters, vae.table(), encoder_input<Exec, float>(exec, vae, x, input),
             work);
-    const View<const float, 1> result{work.result(vae.encoder(), rows).data, rows * 2 * Z};
-    const std::vector<float> posterior = to_host(exec, result);
+    const View<const float, 1> result{work.result(vae.encoder(), rows).data, rows * vae.encoder().out()};
+    const std::vector<float> given = to_host(exec, result);
+    out.posterior.insert(out.posterior.end(), given.begin(), given.end());
+    const std::vector<float> posterior = means_and_log_vars(vae.config(), given);
     for (auto row = posterior.begin(); row != posterior.end(); row += 2 * Z) {
       out.mu.insert(out.mu.end(), row, row + Z);
       std::transform(row + Z, row + 2 * Z, std::back_inserter(out.log_var),
@@ -96,6 +134,8 @@ Encoded encode(const Exec& on, const Vae& vae, View<const float, 1> parameters,
     const std::vector<float> seen = to_host(exec, buffer.vector(rows * X));
     out.x.insert(out.x.end(), seen.begin(), seen.end());
   }
+  if (vae.config().posterior.family == PosteriorFamily::kPlanarFlow)
+    out.carried = detail::carry(exec, vae, out);
   return out;
 }
 
@@ -105,24 +145,26 @@ template <class Exec>
 std::vector<float> draw_posterior(const Exec& exec, const Vae& vae, const Encoded& encoded,
                                   std::uint64_t seed) {
   const std::int64_t N = encoded.count, Z = vae.config().latent;
-  const Buffer<Exec, float> mu(exec, N * Z), log_var(exec, N * Z), z(exec, N * Z), kl(exec, N);
+  const Buffer<Exec, float> posterior(exec, N * vae.encoder().out()), z(exec, N * Z), kl(exec, N),
+      log_pz(exec, N), log_qz(exec, N);
   const Buffer<Exec, std::int32_t> clamped(exec, N);
   const Buffer<Exec, std::uint32_t> datum(exec, N);
   std::vector<std::uint32_t> rows(static_cast<std::size_t>(N));
   std::iota(rows.begin(), rows.end(), 0u);
-  upload(exec, encoded.mu, mu.view());
-  upload(exec, encoded.log_var, log_var.view());
+  upload(exec, encoded.posterior, posterior.view());
   upload(exec, rows, datum.view());
-  reparameterize(exec, {.mu = mu.matrix(N, Z),
-                        .log_var = log_var.matrix(N, Z),
-                        .clamp = vae.config().clamp,
-                        .noise = {seed, 0, Purpose::kHeldOutLatent},
-                        .datum = datum.view(),
-                        .z = z.matrix(N, Z),
-                        .kl = kl.view(),
-                        .clamped = clamped.view(),
-                        .log_pz = {},
-                        .log_qz_given_x = {}});
+  const LatentWorkspace<Exec> work(exec, vae, N, 1, false);
+  const LatentDrawOf<float> draw{.posterior = posterior.matrix(N, vae.encoder().out()),
+                                 .pseudo = {},
+                                 .parameters = {},
+                                 .noise = {seed, 0, Purpose::kHeldOutLatent},
+                                 .datum = datum.view(),
+                                 .z = z.matrix(N, Z),
+                                 .kl = kl.view(),
+                                 .clamped = clamped.view(),
+                                 .log_pz = log_pz.view(),
+                                 .log_qz_given_x = log_qz.view()};
+  draw_posterior_sample(exec, vae, draw, work, true);
   return to_host(exec, z.view());
 }
 

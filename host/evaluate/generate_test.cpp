@@ -99,11 +99,11 @@ TEST(Decode, GivesTheMeanOfEveryRow) {
 
 TEST(DrawPrior, EachDrawIsAFunctionOfSeedAndIndex) {
   const Model model;
-  const std::vector<float> many = draw_prior(test::open_exec(3), model.vae, 300, 5);
-  const std::vector<float> few = draw_prior(test::open_exec(1), model.vae, 7, 5);
+  const std::vector<float> many = draw_prior(test::open_exec(3), model.vae, model.view(), 300, 5);
+  const std::vector<float> few = draw_prior(test::open_exec(1), model.vae, model.view(), 7, 5);
   ASSERT_EQ(many.size(), 300u * Z);
   EXPECT_TRUE(std::equal(few.begin(), few.end(), many.begin()));
-  EXPECT_NE(few, draw_prior(test::open_exec(1), model.vae, 7, 6));
+  EXPECT_NE(few, draw_prior(test::open_exec(1), model.vae, model.view(), 7, 6));
   Parity parity;
   for (std::uint32_t i = 0; i < 300; ++i) {
     for (std::uint32_t d = 0; d < Z; ++d) {

@@ -17,6 +17,21 @@ std::vector<std::int64_t> LatentDiagnostics::collapsed() const {
   return dimensions;
 }
 
+std::vector<float> means_and_log_vars(const VaeConfig& config, std::vector<float> posteriors) {
+  if (config.posterior.family == PosteriorFamily::kDiagonalGaussian) return posteriors;
+  const std::int64_t Z = config.latent, columns = config.posterior.outputs(Z);
+  std::vector<float> out;
+  for (auto row = posteriors.begin(); row != posteriors.end(); row += columns) {
+    out.insert(out.end(), row, row + Z);
+    if (config.posterior.family == PosteriorFamily::kIsotropicGaussian) {
+      out.insert(out.end(), static_cast<std::size_t>(Z), row[Z]);
+    } else {
+      out.insert(out.end(), row + Z, row + 2 * Z);
+    }
+  }
+  return out;
+}
+
 LatentSums::LatentSums(std::int64_t latent, const LogVarClamp& clamp)
     : latent_(static_cast<std::size_t>(latent)),
       clamp_(clamp),

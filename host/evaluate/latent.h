@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "host/model/vae.h"
 #include "kernels/common/log_var_clamp.h"
 
 namespace felbo {
@@ -14,14 +15,20 @@ namespace felbo {
 inline constexpr double kActiveVariance = 0.01;
 
 struct LatentDiagnostics {
-  std::vector<double> kl;  // (Z) KL(q(z_d|x) || p(z_d)), nats, mean over data; they sum to the KL
-  std::vector<double> variance_of_mean;  // (Z) of E_q[z_d|x] over the data, divisor N - 1; NaN for one datum
+  std::vector<double> kl;  // (Z) KL(q(z_d|x) || p(z_d)), nats, mean over data; they sum to the KL. Empty
+                           // where the KL is no such sum: unless q couples no dimensions and p is standard
+  std::vector<double> variance_of_mean;  // (Z) of E_q[z_d|x] over the data, divisor N - 1; NaN for one datum.
+                                         // Empty for a flow, whose mean is not known
 
   /// Dimensions that are active, and those that have collapsed: the code says the same of every datum. Of one
   /// datum neither can be said.
   std::int64_t active() const;
   std::vector<std::int64_t> collapsed() const;
 };
+
+/// Rows of [mu (Z) | log_var (Z)] from an encoder's output, rows of [mu (Z) | log_var | the rest]: the
+/// log_var of an isotropic posterior is repeated.
+std::vector<float> means_and_log_vars(const VaeConfig& config, std::vector<float> posteriors);
 
 /// Sums over data as they come.
 class LatentSums {

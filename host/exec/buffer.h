@@ -62,6 +62,11 @@ std::vector<std::remove_const_t<T>> to_host(const Exec& exec, View<T, 1> from) {
   download(exec, from, to);
   return to;
 }
+/// Enqueues a copy from an Exec's memory to another place in it. `to` has room.
+template <class T>
+void copy(const CpuExec&, std::type_identity_t<View<const T, 1>> from, View<T, 1> to) {
+  std::copy_n(from.data, from.size, to.data);
+}
 /// Enqueues zeros.
 template <class T>
 void zero(const CpuExec&, View<T, 1> memory) {

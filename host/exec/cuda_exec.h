@@ -142,6 +142,10 @@ void download(const CudaExec& exec, View<T, 1> from,
   exec.synchronize();
 }
 template <class T>
+void copy(const CudaExec& exec, std::type_identity_t<View<const T, 1>> from, View<T, 1> to) {
+  exec.copy_on_device(to.data, from.data, from.size * static_cast<std::int64_t>(sizeof(T)));
+}
+template <class T>
 void zero(const CudaExec& exec, View<T, 1> memory) {
   exec.zero(memory.data, memory.size * static_cast<std::int64_t>(sizeof(T)));
 }

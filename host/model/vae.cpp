@@ -24,6 +24,9 @@ void fill_uniform(View<float, 2> out, float bound, std::uint64_t seed, int tenso
   }
 }
 
+/// Names the noise of the prior's initial parameters beside that of the layers, which have their index.
+constexpr int kPriorTensor = 1 << 20;
+
 /// Share of zeros that a source of their own has at first.
 constexpr double kExtraZeros = 0.1;
 
@@ -88,18 +91,54 @@ float output_bias(const Likelihood& likelihood, int output, double mean, float l
   return output < likelihood.locations() ? static_cast<float>(logit(kExtraZeros)) : log_var;
 }
 
+/// One Gaussian starts as N(0, I). The components of a mixture start with means uniform in +-1, those of a
+/// VampPrior from pseudo-inputs about the data's mean, a standard deviation of the data away at most: equal
+/// ones would stay equal.
+void fill_prior(const Vae& vae, View<float, 1> flat, const DataMoments& moments, std::uint64_t seed) {
+  const Prior& prior = vae.config().prior;
+  if (prior.family == PriorFamily::kMixture) fill_uniform(vae.prior(flat).mu, 1.0f, seed, kPriorTensor);
+  if (prior.family != PriorFamily::kVamp) return;
+  const std::int64_t X = vae.config().dimensions;
+  const View<float, 2> inputs(vae.pseudo_inputs(flat).data, prior.components, X);
+  fill_uniform(inputs, static_cast<float>(std::sqrt(moments.variance)), seed, kPriorTensor);
+  for (std::int64_t i = 0; i < inputs.rows; ++i) {
+    for (std::int64_t j = 0; j < X; ++j) {
+      const double x = moments.mean[static_cast<std::size_t>(j)] + static_cast<double>(inputs(i, j));
+      inputs(i, j) = static_cast<float>(vae.reads_log_counts() ? std::log1p(std::max(x, 0.0)) : x);
+    }
+  }
+}
+
 }  // namespace
 
 Vae::Vae(const VaeConfig& config) : config_(config) {
   FELBO_CHECK(config.dimensions > 0 && config.latent > 0,
               "a model needs at least one dimension and one latent, got {} and {}", config.dimensions,
               config.latent);
-  encoder_ = Mlp(table_, "encoder", config.dimensions, config.hidden, 2 * config.latent, config.activation);
+  const Prior& prior = config.prior;
+  FELBO_CHECK(config.posterior.flow_steps >= 1, "a planar flow needs at least one step, got {}",
+              config.posterior.flow_steps);
+  FELBO_CHECK(prior.components >= 1, "a mixture needs at least one component, got {}", prior.components);
+  FELBO_CHECK(
+      prior.family != PriorFamily::kVamp || config.posterior.family == PosteriorFamily::kDiagonalGaussian,
+      "a VampPrior is a mixture of diagonal Gaussians: it goes with that posterior");
+  encoder_ = Mlp(table_, "encoder", config.dimensions, config.hidden, config.posterior.outputs(config.latent),
+                 config.activation);
   const std::vector<std::int64_t> reversed(config.hidden.rbegin(), config.hidden.rend());
   decoder_ = Mlp(table_, "decoder", config.latent, reversed, config.likelihood.outputs() * config.dimensions,
                  config.activation);
   const std::int64_t own = config.likelihood.own_parameters(config.dimensions);
   if (own > 0) own_ = table_.add("likelihood.log_var", {own});
+  if (prior.family == PriorFamily::kDiagonalGaussian) {
+    prior_mu_ = table_.add("prior.mu", {config.latent});
+    prior_log_var_ = table_.add("prior.log_var", {config.latent});
+  } else if (prior.family == PriorFamily::kMixture) {
+    prior_mu_ = table_.add("prior.mu", {prior.components, config.latent});
+    prior_log_var_ = table_.add("prior.log_var", {prior.components, config.latent});
+    prior_logit_ = table_.add("prior.logit", {prior.components});
+  } else if (prior.family == PriorFamily::kVamp) {
+    pseudo_inputs_ = table_.add("prior.pseudo_inputs", {prior.components, config.dimensions});
+  }
 }
 
 std::vector<float> initial_parameters(const Vae& vae, const DataMoments& moments, std::uint64_t seed) {
@@ -124,6 +163,7 @@ std::vector<float> initial_parameters(const Vae& vae, const DataMoments& moments
     bias(i) = output_bias(config.likelihood, static_cast<int>(i / config.dimensions), mean, log_var);
   }
   std::ranges::fill(vae.own(flat), log_var);
+  fill_prior(vae, flat, moments, seed);
   return parameters;
 }
 

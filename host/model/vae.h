@@ -1,12 +1,13 @@
 // A variational autoencoder (Kingma and Welling, ICLR 2014; Rezende, Mohamed and Wierstra, ICML 2014): an
 // encoder that gives q(z|x) = N(mu, diag exp(log_var)), a decoder that gives p(x|z), and the prior p(z) =
-// N(0, I).
+// N(0, I); or other posteriors and priors (latent_family.h).
 #pragma once
 
 #include <span>
 #include <vector>
 
 #include "host/exec/buffer.h"
+#include "host/model/latent_family.h"
 #include "host/model/mlp.h"
 #include "host/model/parameter_table.h"
 #include "kernels/likelihood/likelihood.h"
@@ -20,19 +21,28 @@ struct VaeConfig {
   std::vector<std::int64_t> hidden;  // the encoder's, from x to z; the decoder has them in reverse
   Activation activation = Activation::kRelu;
   Likelihood likelihood;
-  LogVarClamp clamp;  // of the posterior's log_var
+  LogVarClamp clamp;  // of the posterior's and the prior's log_var
+  Posterior posterior;
+  Prior prior;
+};
+
+/// A learned prior's parameters within a flat buffer.
+template <class T>
+struct PriorParameters {
+  View<T, 2> mu, log_var;  // (K, Z); K = 1 for one Gaussian
+  View<T, 1> logit;        // (K) of a mixture
 };
 
 /// The shape of the model: which parameters it has and how they are wired. The values live elsewhere, in one
 /// flat buffer of table().size() floats.
 class Vae {
  public:
-  /// Throws std::invalid_argument if a size is not positive.
+  /// Throws std::invalid_argument if a size is not positive, or the prior does not go with the posterior.
   explicit Vae(const VaeConfig& config);
 
   const VaeConfig& config() const { return config_; }
   const ParameterTable& table() const { return table_; }
-  const Mlp& encoder() const { return encoder_; }  // (B, X) -> (B, 2 Z): mu and log_var side by side
+  const Mlp& encoder() const { return encoder_; }  // (B, X) -> (B, posterior.outputs(Z))
   /// Whether the encoder reads log(1 + x), as it does of counts, in place of x.
   bool reads_log_counts() const { return config_.likelihood.observations() == Observations::kCounts; }
   const Mlp& decoder() const { return decoder_; }  // (B S, Z) -> (B S, outputs X)
@@ -43,11 +53,30 @@ class Vae {
     return own_ < 0 ? View<T, 1>() : vector_of(flat, table_[own_]);
   }
 
+  /// The learned prior's parameters; views are empty where there are none (a standard or uniform prior;
+  /// kVamp, whose parameters are its pseudo-inputs).
+  template <class T>
+  PriorParameters<T> prior(View<T, 1> flat) const {
+    if (prior_mu_ < 0) return {};
+    const std::int64_t K = config_.prior.is_mixture() ? config_.prior.components : 1, Z = config_.latent;
+    const auto matrix = [&](int entry) { return View<T, 2>(vector_of(flat, table_[entry]).data, K, Z); };
+    return {matrix(prior_mu_), matrix(prior_log_var_),
+            prior_logit_ < 0 ? View<T, 1>() : vector_of(flat, table_[prior_logit_])};
+  }
+  /// The pseudo-inputs of a VampPrior, (K, X), as the encoder reads them; empty elsewhere.
+  template <class T>
+  View<T, 1> pseudo_inputs(View<T, 1> flat) const {
+    return pseudo_inputs_ < 0 ? View<T, 1>() : vector_of(flat, table_[pseudo_inputs_]);
+  }
+  /// Pseudo-inputs that go through the encoder behind each batch.
+  std::int64_t pseudo_rows() const { return pseudo_inputs_ < 0 ? 0 : config_.prior.components; }
+
  private:
   VaeConfig config_;
   ParameterTable table_;
   Mlp encoder_, decoder_;
   int own_ = -1;
+  int prior_mu_ = -1, prior_log_var_ = -1, prior_logit_ = -1, pseudo_inputs_ = -1;
 };
 
 /// What initial parameters take from the training data, intensities in the units of x.
@@ -67,9 +96,9 @@ std::vector<float> initial_parameters(const Vae& vae, const DataMoments& moments
 template <class Exec, class T = float>
 struct VaeWorkspace {
   VaeWorkspace(const Exec& exec, const Vae& vae, std::int64_t max_batch, int max_samples, bool with_gradients)
-      : encoder(exec, vae.encoder(), max_batch, with_gradients),
+      : encoder(exec, vae.encoder(), max_batch + pseudo_rows(vae, with_gradients), with_gradients),
         decoder(exec, vae.decoder(), max_batch * max_samples, with_gradients),
-        x(exec, max_batch * vae.config().dimensions),
+        x(exec, (max_batch + pseudo_rows(vae, with_gradients)) * vae.config().dimensions),
         z(exec, max_batch * max_samples * vae.config().latent),
         kl(exec, max_batch),
         elbo(exec, max_batch),
@@ -83,8 +112,14 @@ struct VaeWorkspace {
     if (!std::is_same_v<T, float> || vae.reads_log_counts()) input = Buffer<Exec, T>(exec, x.size());
     if (with_gradients) {
       grad_z = Buffer<Exec, T>(exec, z.size());
-      grad_posterior = Buffer<Exec, T>(exec, max_batch * 2 * vae.config().latent);
+      grad_posterior = Buffer<Exec, T>(exec, (max_batch + vae.pseudo_rows()) * vae.encoder().out());
+      if (vae.pseudo_rows() > 0) grad_input = Buffer<Exec, T>(exec, x.size());
     }
+  }
+  /// In training the pseudo-inputs go through the encoder behind each batch; what stays as it is encodes them
+  /// once.
+  static std::int64_t pseudo_rows(const Vae& vae, bool with_gradients) {
+    return with_gradients ? vae.pseudo_rows() : 0;
   }
 
   MlpWorkspace<Exec, T, float> encoder;
@@ -96,7 +131,8 @@ struct VaeWorkspace {
   Buffer<Exec, float> log_px_given_z, log_pz, log_qz_given_x;  // (B S)
   Buffer<Exec, std::int32_t> clamped_posterior, clamped_likelihood;  // (B), (B S)
   Buffer<Exec, float> scratch;
-  Buffer<Exec, T> grad_posterior;  // (B, 2 Z)
+  Buffer<Exec, T> grad_posterior;  // (B, posterior.outputs(Z))
+  Buffer<Exec, T> grad_input;      // (B + K, X) where pseudo-inputs are learned
 };
 
 /// What the encoder reads of x (B, X), which lies without gaps: x itself, or its logarithm, which is enqueued

@@ -50,10 +50,6 @@ LogVarClamp clamp_bounds(const std::string& text) {
   return clamp;
 }
 
-void check_only(const char* flag, const std::string& value, const char* known) {
-  FELBO_CHECK(value == known, "{} '{}' is not known; this version has {}", flag, value, known);
-}
-
 LikelihoodFamily family_of(const RunConfig& config) { return likelihood_family_from_name(config.likelihood); }
 
 Likelihood likelihood_of(const RunConfig& config, const LogVarClamp& clamp) {
@@ -66,9 +62,35 @@ Likelihood likelihood_of(const RunConfig& config, const LogVarClamp& clamp) {
               "--degrees-of-freedom {} goes with --likelihood student-t, not {}",
               config.degrees_of_freedom.value_or(0), config.likelihood);
   RunConfig whole = config;
-  set_likelihood_defaults(whole);
+  set_family_defaults(whole);
   return likelihood_from_names(config.likelihood, whole.variance.empty() ? "learned" : whole.variance, clamp,
                                static_cast<float>(whole.degrees_of_freedom.value_or(5)));
+}
+
+Posterior posterior_of(const RunConfig& config) {
+  RunConfig whole = config;
+  set_family_defaults(whole);
+  Posterior posterior{.family = posterior_family_from_name(config.posterior)};
+  FELBO_CHECK(!config.flow_steps || posterior.family == PosteriorFamily::kPlanarFlow,
+              "--flow-steps {} goes with --posterior planar-flow, not {}", config.flow_steps.value_or(0),
+              config.posterior);
+  if (!whole.flow_steps) return posterior;
+  check_range("--flow-steps", static_cast<double>(*whole.flow_steps), 1, 1000);
+  posterior.flow_steps = static_cast<int>(*whole.flow_steps);
+  return posterior;
+}
+
+Prior prior_of(const RunConfig& config) {
+  RunConfig whole = config;
+  set_family_defaults(whole);
+  Prior prior{.family = prior_family_from_name(config.prior)};
+  FELBO_CHECK(!config.components || prior.is_mixture(),
+              "--components {} goes with --prior mixture or vamp, not {}", config.components.value_or(0),
+              config.prior);
+  if (!whole.components) return prior;
+  check_range("--components", static_cast<double>(*whole.components), 1, 65535);
+  prior.components = *whole.components;
+  return prior;
 }
 
 /// Binarised data are neither levels of grey nor counts.
@@ -138,7 +160,13 @@ double bytes_needed(const VaeConfig& c, double rows) {
       in = width;
     }
   };
-  add(c.dimensions, c.hidden, 2 * c.latent);
+  add(c.dimensions, c.hidden, c.posterior.outputs(c.latent));
+  if (c.prior.is_mixture()) {
+    const double components = static_cast<double>(c.prior.components);
+    parameters += components * (c.prior.family == PriorFamily::kVamp ? static_cast<double>(c.dimensions)
+                                                                     : 2.0 * static_cast<double>(c.latent));
+    row += components;
+  }
   add(c.latent, {c.hidden.rbegin(), c.hidden.rend()}, c.likelihood.outputs() * c.dimensions);
   return 16.0 * parameters + 4.0 * rows * (row + static_cast<double>(c.dimensions + 4 * c.latent));
 }
@@ -179,8 +207,6 @@ Binarize binarize_mode(const RunConfig& config) {
 Precision precision(const RunConfig& config) { return precision_from_name(config.precision); }
 
 VaeConfig vae_config(const RunConfig& config, std::int64_t dimensions) {
-  check_only("--posterior", config.posterior, "diagonal-gaussian");
-  check_only("--prior", config.prior, "standard-normal");
   check_range("--latent", static_cast<double>(config.latent), 1, kMostWidth);
   VaeConfig c;
   c.dimensions = dimensions;
@@ -189,6 +215,19 @@ VaeConfig vae_config(const RunConfig& config, std::int64_t dimensions) {
   c.activation = activation_from_name(config.activation);
   c.clamp = clamp_bounds(config.log_var_clamp);
   c.likelihood = likelihood_of(config, c.clamp);
+  c.posterior = posterior_of(config);
+  c.prior = prior_of(config);
+  FELBO_CHECK(
+      c.prior.family != PriorFamily::kVamp || c.posterior.family == PosteriorFamily::kDiagonalGaussian,
+      "--prior vamp goes with --posterior diagonal-gaussian, not {}: its components are posteriors, "
+      "and those of a mixture are diagonal Gaussians",
+      config.posterior);
+  FELBO_CHECK(
+      config.precision != "bf16" ||
+          (c.prior.is_standard() && c.posterior.family == PosteriorFamily::kDiagonalGaussian),
+      "--precision bf16 goes with --posterior diagonal-gaussian and --prior standard-normal or uniform, "
+      "not {} and {}; use tf32",
+      config.posterior, config.prior);
   return c;
 }
 
@@ -204,10 +243,7 @@ BetaSchedule beta_schedule(const RunConfig& config) {
 void check_objective(const RunConfig& config) {
   const TrainingObjective objective = training_objective_from_name(config.objective);
   check_range("--free-bits", config.free_bits, 0, 1e6);
-  FELBO_CHECK(config.free_bits == 0 || objective == TrainingObjective::kElbo,
-              "--free-bits {} goes with --objective elbo, not {}: a threshold on the KL of each dimension "
-              "needs it in closed form",
-              config.free_bits, config.objective);
+  check_objective(objective, config.free_bits, posterior_of(config), prior_of(config));
   FELBO_CHECK(beta_schedule(config).is_one() || !has_importance_weights(objective),
               "--objective {} goes with --beta 1 throughout: with the KL weighed otherwise log mean w is no "
               "bound on log p(x); use --objective elbo or elbo-mc",
@@ -266,10 +302,14 @@ void check_memory(const RunConfig& config, std::int64_t dimensions, std::int64_t
               needed / (1 << 30), physical_memory() / (1 << 30));
 }
 
-void set_likelihood_defaults(RunConfig& config) {
+void set_family_defaults(RunConfig& config) {
   const LikelihoodFamily family = family_of(config);
   if (config.variance.empty() && Likelihood{.family = family}.has_variance()) config.variance = "learned";
   if (!config.degrees_of_freedom && family == LikelihoodFamily::kStudentT) config.degrees_of_freedom = 5.0;
+  if (!config.flow_steps && config.posterior == "planar-flow") config.flow_steps = Posterior().flow_steps;
+  if (!config.components && (config.prior == "mixture" || config.prior == "vamp")) {
+    config.components = Prior().components;
+  }
 }
 
 void scale_bytes(const RunConfig& config, DataSet& data) {

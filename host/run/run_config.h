@@ -28,7 +28,9 @@ struct RunConfig {
   std::string variance;                      // empty: learned where the likelihood has one
   std::optional<double> degrees_of_freedom;  // of student-t; empty: 5 there
   std::string posterior = "diagonal-gaussian";
+  std::optional<std::int64_t> flow_steps;  // of planar-flow; empty: 8 there
   std::string prior = "standard-normal";
+  std::optional<std::int64_t> components;  // of mixture and vamp; empty: 100 there
   std::string log_var_clamp = "-20,20";
 
   std::string objective = "elbo";
@@ -79,8 +81,9 @@ void validate(const RunConfig& config, std::int64_t dimensions);
 /// Throws std::invalid_argument unless training on `rows` data (a batch is at most that) fits this machine's
 /// memory. What is trained may be evaluated on less.
 void check_memory(const RunConfig& config, std::int64_t dimensions, std::int64_t rows);
-/// Fills in what a likelihood takes where nothing is said: --variance and --degrees-of-freedom.
-void set_likelihood_defaults(RunConfig& config);
+/// Fills in what a likelihood, posterior or prior takes where nothing is said: --variance,
+/// --degrees-of-freedom, --flow-steps and --components.
+void set_family_defaults(RunConfig& config);
 /// Has bytes counted, not divided by 255, where the likelihood is one of counts.
 void scale_bytes(const RunConfig& config, DataSet& data);
 /// Whether the data can be the likelihood's: throws std::invalid_argument for values outside [0, 1] under a

@@ -34,7 +34,9 @@ void expect_same(const RunConfig& got, const RunConfig& want) {
   EXPECT_EQ(got.likelihood, want.likelihood);
   EXPECT_EQ(got.variance, want.variance);
   EXPECT_EQ(got.posterior, want.posterior);
+  EXPECT_EQ(got.flow_steps, want.flow_steps);
   EXPECT_EQ(got.prior, want.prior);
+  EXPECT_EQ(got.components, want.components);
   EXPECT_EQ(got.log_var_clamp, want.log_var_clamp);
   EXPECT_EQ(got.objective, want.objective);
   EXPECT_EQ(got.samples, want.samples);
@@ -73,7 +75,9 @@ RunConfig other_than_default() {
   c.likelihood = "gaussian";
   c.variance = "fixed:0.25";
   c.posterior = "another";
+  c.flow_steps = 3;
   c.prior = "of another kind";
+  c.components = 17;
   c.log_var_clamp = "-3,1e1";
   c.objective = "unknown";
   c.samples = 5;
@@ -344,7 +348,21 @@ TEST(RunConfigParts, RefusesWhatIsOutOfRangeAndNamesTheFlag) {
       {"--latent", [](auto& c) { c.latent = 1000001; }},
       {"--hidden", [](auto& c) { c.hidden = "0"; }},
       {"--posterior", [](auto& c) { c.posterior = "flow"; }},
-      {"--prior", [](auto& c) { c.prior = "vamp"; }},
+      {"--prior", [](auto& c) { c.prior = "vampire"; }},
+      {"--flow-steps 4 goes with", [](auto& c) { c.flow_steps = 4; }},
+      {"--flow-steps", [](auto& c) { c.posterior = "planar-flow", c.flow_steps = 0; }},
+      {"--components 4 goes with", [](auto& c) { c.prior = "uniform", c.components = 4; }},
+      {"--components", [](auto& c) { c.prior = "mixture", c.components = 0; }},
+      {"--components", [](auto& c) { c.prior = "vamp", c.components = 65536; }},
+      {"--prior vamp goes with", [](auto& c) { c.prior = "vamp", c.posterior = "planar-flow"; }},
+      {"--precision bf16 goes with", [](auto& c) { c.prior = "mixture", c.precision = "bf16"; }},
+      {"--precision bf16 goes with",
+       [](auto& c) { c.posterior = "isotropic-gaussian", c.precision = "bf16"; }},
+      {"couples the dimensions", [](auto& c) { c.posterior = "planar-flow", c.objective = "stl"; }},
+      {"couples the dimensions",
+       [](auto& c) { c.posterior = "full-covariance-gaussian", c.objective = "dreg"; }},
+      {"dimension by dimension", [](auto& c) { c.prior = "diagonal-gaussian", c.free_bits = 0.5; }},
+      {"dimension by dimension", [](auto& c) { c.posterior = "isotropic-gaussian", c.free_bits = 0.5; }},
       {"relu", [](auto& c) { c.activation = "swish"; }},
       {"bernoulli", [](auto& c) { c.likelihood = "bernouli"; }},
       {"per-element", [](auto& c) { c.likelihood = "gaussian", c.variance = "some"; }},
@@ -503,6 +521,22 @@ TEST(RunConfigParts, DegreesOfFreedomGoWithStudentsT) {
   c.likelihood = "laplace";
   EXPECT_TRUE(
       has(refusal([&] { vae_config(c, 3); }), "--degrees-of-freedom 0 goes with --likelihood student-t"));
+}
+
+TEST(RunConfigParts, PosteriorsAndPriors) {
+  RunConfig c;
+  c.posterior = "planar-flow";
+  c.prior = "mixture";
+  VaeConfig v = vae_config(c, 3);
+  EXPECT_EQ(v.posterior.family, PosteriorFamily::kPlanarFlow);
+  EXPECT_EQ(v.posterior.flow_steps, 8);
+  EXPECT_EQ(v.prior.family, PriorFamily::kMixture);
+  EXPECT_EQ(v.prior.components, 100);
+  c.flow_steps = 2;
+  c.components = 7;
+  v = vae_config(run_config_from_toml(to_toml(c), "here"), 3);
+  EXPECT_EQ(v.posterior.flow_steps, 2);
+  EXPECT_EQ(v.prior.components, 7);
 }
 
 TEST(RunConfigParts, BinarisedDataAreNeitherGreyNorCounts) {

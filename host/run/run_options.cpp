@@ -68,6 +68,7 @@ CLI::Option* add_real(CLI::App& app, const char* name, double& value, const char
   return option->capture_default_str();
 }
 
+std::string optional_text(std::int64_t value) { return fmt::format("{}", value); }
 std::string optional_text(int value) { return fmt::format("{}", value); }
 std::string optional_text(double value) { return real_text(value); }
 
@@ -103,6 +104,9 @@ std::set<std::string> overruled_keys(const CLI::App& app) {
   if (stages && schedule.find('@') != std::string::npos) keys.insert("lr");
   if (!likelihood.empty() && !takes_variance(likelihood)) keys.insert("variance");
   if (!likelihood.empty() && likelihood != "student-t") keys.insert("degrees-of-freedom");
+  const std::string posterior = given_text(app, "--posterior"), prior = given_text(app, "--prior");
+  if (!posterior.empty() && posterior != "planar-flow") keys.insert("flow-steps");
+  if (!prior.empty() && prior != "mixture" && prior != "vamp") keys.insert("components");
   return keys;
 }
 
@@ -144,8 +148,17 @@ void add_run_options(CLI::App& app, RunConfig& c) {
       ->group(kModel);
   add_optional(app, "--degrees-of-freedom", c.degrees_of_freedom, "nu of student-t (5 if not given)")
       ->group(kModel);
-  app.add_option("--posterior", c.posterior, "q(z|x): diagonal-gaussian")->group(kModel);
-  app.add_option("--prior", c.prior, "p(z): standard-normal")->group(kModel);
+  app.add_option("--posterior", c.posterior,
+                 "q(z|x): diagonal-gaussian, isotropic-gaussian, full-covariance-gaussian or planar-flow")
+      ->group(kModel);
+  add_optional(app, "--flow-steps", c.flow_steps, "Steps of planar-flow (8 if not given)")->group(kModel);
+  app.add_option(
+         "--prior", c.prior,
+         "p(z): standard-normal; diagonal-gaussian (learned); uniform (on the unit cube); mixture (of "
+         "learned Gaussians); vamp (of the posteriors of learned pseudo-inputs)")
+      ->group(kModel);
+  add_optional(app, "--components", c.components, "Components of mixture and vamp (100 if not given)")
+      ->group(kModel);
   app.add_option("--log-var-clamp", c.log_var_clamp, "Bounds LO,HI of every log-variance")->group(kModel);
   app.add_option(
          "--objective", c.objective,

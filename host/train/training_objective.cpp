@@ -4,6 +4,8 @@
 
 #include <stdexcept>
 
+#include "kernels/common/check.h"
+
 namespace felbo {
 
 TrainingObjective training_objective_from_name(const std::string& name) {
@@ -14,6 +16,25 @@ TrainingObjective training_objective_from_name(const std::string& name) {
   if (name == "dreg") return TrainingObjective::kDreg;
   throw std::invalid_argument(
       fmt::format("--objective \"{}\" is not known; give elbo, elbo-mc, stl, iwae or dreg", name));
+}
+
+void check_objective(TrainingObjective objective, double free_bits, const Posterior& posterior,
+                     const Prior& prior) {
+  FELBO_CHECK(
+      free_bits == 0 || objective == TrainingObjective::kElbo,
+      "--free-bits {} goes with --objective elbo alone: a threshold on the KL of each dimension needs it "
+      "in closed form",
+      free_bits);
+  FELBO_CHECK(
+      free_bits == 0 || (posterior.family == PosteriorFamily::kDiagonalGaussian && prior.is_standard()),
+      "--free-bits {} goes with --posterior diagonal-gaussian and --prior standard-normal or uniform: a "
+      "threshold on the KL of each dimension needs it in closed form, dimension by dimension",
+      free_bits);
+  FELBO_CHECK(
+      !goes_through_z_alone(objective) || !posterior.couples_dimensions(),
+      "--objective stl and dreg go with --posterior diagonal-gaussian or isotropic-gaussian: they need "
+      "the derivative of log q(z|x) by z, which one that couples the dimensions of z does not give; use "
+      "--objective elbo-mc or iwae");
 }
 
 }  // namespace felbo

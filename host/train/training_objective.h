@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "host/model/latent_family.h"
 #include "kernels/reparameterize/reparameterize.h"
 
 namespace felbo {
@@ -10,6 +11,7 @@ namespace felbo {
 /// With log w_s = log p(x|z_s) + beta (log p(z_s) - log q(z_s|x)), z_s ~ q(z|x), S samples a datum:
 enum class TrainingObjective {
   kElbo,    // mean_s log p(x|z_s) - beta KL(q||p), the KL in closed form (Kingma and Welling, ICLR 2014)
+            // where there is one (has_closed_kl()); else kElboMc
   kElboMc,  // mean_s log w_s: the ELBO by samples alone
   kStl,     // the same; its gradient through z alone, "sticking the landing" (Roeder et al., NeurIPS 2017)
   kIwae,    // log mean_s w_s (Burda, Grosse and Salakhutdinov, ICLR 2016)
@@ -24,7 +26,18 @@ constexpr bool has_importance_weights(TrainingObjective objective) {
   return objective == TrainingObjective::kIwae || objective == TrainingObjective::kDreg;
 }
 
-/// The estimate that an objective's backward pass makes.
+/// What goes with which objective. Throws std::invalid_argument, in terms of `train`'s flags, that says why
+/// the rest is refused.
+void check_objective(TrainingObjective objective, double free_bits, const Posterior& posterior,
+                     const Prior& prior);
+
+/// Whether an objective's gradient goes through z alone, which needs the derivative of log q(z|x) by z: that
+/// of a posterior that does not couple the dimensions.
+constexpr bool goes_through_z_alone(TrainingObjective objective) {
+  return objective == TrainingObjective::kStl || objective == TrainingObjective::kDreg;
+}
+
+/// The estimate that an objective's backward pass makes, where the KL of kElbo has a closed form.
 constexpr PosteriorGradient posterior_gradient(TrainingObjective objective) {
   switch (objective) {
     case TrainingObjective::kElbo:

@@ -8,6 +8,7 @@
 
 #include "host/data/resident_data.h"
 #include "host/exec/replay.h"
+#include "host/model/latent.h"
 #include "host/model/vae.h"
 #include "host/train/model_state.h"
 #include "host/train/training_objective.h"
@@ -16,7 +17,6 @@
 #include "kernels/free_bits/free_bits.h"
 #include "kernels/minibatch/minibatch.h"
 #include "kernels/objective/objective.h"
-#include "kernels/reparameterize/reparameterize.h"
 #include "kernels/round/round.h"
 
 namespace felbo {
@@ -42,8 +42,8 @@ struct StepRates {
 /// Sums over the data seen since the last take_totals(), in nats.
 struct TrainingTotals {
   double log_px_given_z = 0.0;
-  double kl = 0.0;           // in closed form, whatever the objective
-  double elbo = 0.0;         // the same
+  double kl = 0.0;           // in closed form where there is one, whatever the objective; else by the samples
+  double elbo = 0.0;         // with this KL
   double bound = 0.0;        // log mean_s w_s, where the objective has importance weights
   std::int64_t count = 0;    // data
   std::int64_t clamped = 0;  // log-variances that the clamp held
@@ -60,7 +60,8 @@ struct TrainingTotals {
 template <class Exec, class T = float>
 class TrainingStep {
  public:
-  /// Throws std::invalid_argument if the data do not fit the model, or free bits the objective.
+  /// Throws std::invalid_argument if the data do not fit the model, or the objective, free bits or T the
+  /// posterior and prior.
   TrainingStep(const Exec& exec, const Vae& vae, const ResidentData<Exec>& data, ModelState<Exec>& state,
                const TrainingStepOptions& options)
       : exec_(exec),
@@ -76,6 +77,7 @@ class TrainingStep {
         gradient_(exec, vae.table().size()),
         rounded_(exec, kRounds ? vae.table().size() : 0),
         work_(exec, vae, options.max_batch, options.samples, true),
+        latent_(exec, vae, options.max_batch, options.samples, true),
         weight_(exec, weighed(options) ? options.max_batch * options.samples : 0),
         bound_(exec, weighed(options) ? options.max_batch : 0),
         bound_total_(exec, 1),
@@ -86,8 +88,10 @@ class TrainingStep {
         found_(exec, 1) {
     FELBO_CHECK(data.cols() == vae.config().dimensions, "the data have {} columns, the model was made for {}",
                 data.cols(), vae.config().dimensions);
-    FELBO_CHECK(options.free_bits == 0 || options.objective == TrainingObjective::kElbo,
-                "free bits need the KL in closed form, which only the objective elbo has");
+    check_objective(options.objective, options.free_bits, vae.config().posterior, vae.config().prior);
+    FELBO_CHECK(!kRounds || (vae.config().prior.is_standard() &&
+                             vae.config().posterior.family == PosteriorFamily::kDiagonalGaussian),
+                "in bfloat16 the posterior is a diagonal Gaussian and the prior standard normal or uniform");
   }
 
   /// Lays out the coming steps: step i visits order[i * max_batch] and on (the last step may visit fewer than
@@ -165,43 +169,48 @@ class TrainingStep {
     int S;
     View<const std::uint32_t, 1> rows;  // (B)
     MlpParameters<T> parameters;
-    NoiseStream binarize_noise, latent_noise;
+    NoiseStream binarize_noise;
     Scalar<float> kl_scale;                 // beta / B
     View<float, 2> x;                       // (B, X)
-    View<float, 2> mu, log_var;             // (B, Z)
-    View<T, 2> grad_posterior;              // (B, 2 Z)
-    View<T, 2> z, grad_z;                   // (B S, Z)
+    LatentDrawOf<T> draw;                   // of z, and its terms
+    View<T, 2> grad_posterior;              // (B, posterior.outputs(Z)), behind it (K, 2 Z) of pseudo-inputs
+    View<T, 2> grad_z;                      // (B S, Z)
     View<T, 2> output;                      // (B S, outputs X) of the decoder, then the gradient over it
     View<float, 1> log_px_given_z, weight;  // (B S); the weights are empty where all samples count alike
-    View<float, 1> log_pz, log_qz_given_x;  // (B S); empty without importance weights
   };
 
   Step step_of(std::int64_t B) {
     const std::int64_t Z = vae_.config().latent, R = B * options_.samples;
     const StepPlan* now = now_.data();
     const Scalar step = Scalar<std::uint32_t>::read(&now->step);
-    const View<float, 2> posterior = work_.encoder.result(vae_.encoder(), B);
-    const auto if_weighed = [&](const Buffer<Exec, float>& values) {
-      return has_importance_weights(options_.objective) ? values.vector(R) : View<float, 1>();
-    };
+    const std::int64_t K = vae_.pseudo_rows();
+    const View<float, 2> posterior = work_.encoder.result(vae_.encoder(), B + K);
+    const bool weighed = has_importance_weights(options_.objective);
+    const LatentDrawOf<T> draw{.posterior = posterior.row_slice(0, B),
+                               .pseudo = posterior.row_slice(B, K),
+                               .parameters = state_.parameters.view(),
+                               .noise = {options_.seed, step, Purpose::kLatent},
+                               .datum = rows_.vector(B),
+                               .samples = options_.samples,
+                               .z = work_.z.matrix(R, Z),
+                               .kl = work_.kl.vector(B),
+                               .clamped = work_.clamped_posterior.vector(B),
+                               .log_pz = work_.log_pz.vector(R),
+                               .log_qz_given_x = work_.log_qz_given_x.vector(R),
+                               .want_logs = weighed || needs_prior_gradient()};
     return {.B = B,
             .S = options_.samples,
             .rows = rows_.vector(B),
             .parameters = parameters(),
             .binarize_noise = {options_.seed, step, Purpose::kBinarize},
-            .latent_noise = {options_.seed, step, Purpose::kLatent},
             .kl_scale = Scalar<float>::read(&now->kl_scale),
             .x = work_.x.matrix(B, data_.cols()),
-            .mu = posterior.col_slice(0, Z),
-            .log_var = posterior.col_slice(Z, Z),
-            .grad_posterior = work_.grad_posterior.matrix(B, 2 * Z),
-            .z = work_.z.matrix(R, Z),
+            .draw = draw,
+            .grad_posterior = work_.grad_posterior.matrix(B + K, vae_.encoder().out()),
             .grad_z = work_.grad_z.matrix(R, Z),
             .output = work_.decoder.result(vae_.decoder(), R),
             .log_px_given_z = work_.log_px_given_z.vector(R),
-            .weight = if_weighed(weight_),
-            .log_pz = if_weighed(work_.log_pz),
-            .log_qz_given_x = if_weighed(work_.log_qz_given_x)};
+            .weight = weighed ? weight_.vector(R) : View<float, 1>()};
   }
 
   /// The way of the data, top to bottom.
@@ -214,16 +223,19 @@ class TrainingStep {
                            .rows = rows_.vector(B),
                            .now = now_.view()});
     data_.gather_rows(exec_, s.rows, options_.binarize, s.binarize_noise, s.x, rounded_x(B));
-    const View<const T, 2> input = encoder_input<Exec, T>(exec_, vae_, s.x, work_.input);
+    const View<const T, 2> input = with_pseudo_inputs(encoder_input<Exec, T>(exec_, vae_, s.x, work_.input));
     forward(exec_, vae_.encoder(), s.parameters, vae_.table(), input, work_.encoder);
-    draw(s);
-    forward(exec_, vae_.decoder(), s.parameters, vae_.table(), s.z, work_.decoder);
+    const View<const T, 2> code = draw_latent(exec_, vae_, s.draw, latent_);
+    weigh_dimensions(s);
+    forward(exec_, vae_.decoder(), s.parameters, vae_.table(), code, work_.decoder);
     score(s);
-    backward(exec_, vae_.decoder(), s.parameters, vae_.table(), s.z, work_.decoder, s.output,
+    backward(exec_, vae_.decoder(), s.parameters, vae_.table(), code, work_.decoder, s.output,
              gradient_.view(), s.grad_z);
     draw_backward(s);
+    const View<T, 2> grad_input = grad_encoder_input(B);
     backward(exec_, vae_.encoder(), s.parameters, vae_.table(), input, work_.encoder, s.grad_posterior,
-             gradient_.view(), {});
+             gradient_.view(), grad_input);
+    take_pseudo_gradient(grad_input, B);
     adam(exec_, {.parameter = state_.parameters.view(),
                  .gradient = gradient_.view(),
                  .m = state_.m.view(),
@@ -232,27 +244,16 @@ class TrainingStep {
                  .rounded = rounded_parameters()});
   }
 
-  /// z and the KL; with importance weights also the densities of z.
-  void draw(const Step& s) {
-    reparameterize(exec_, ReparameterizeArgsOf<T>{.mu = s.mu,
-                                                  .log_var = s.log_var,
-                                                  .clamp = vae_.config().clamp,
-                                                  .noise = s.latent_noise,
-                                                  .datum = s.rows,
-                                                  .samples = s.S,
-                                                  .z = s.z,
-                                                  .kl = work_.kl.vector(s.B),
-                                                  .clamped = work_.clamped_posterior.vector(s.B),
-                                                  .log_pz = s.log_pz,
-                                                  .log_qz_given_x = s.log_qz_given_x});
-    if (options_.free_bits > 0) {
-      free_bits(exec_, {.mu = s.mu,
-                        .log_var = s.log_var,
-                        .clamp = vae_.config().clamp,
-                        .threshold = options_.free_bits,
-                        .kl = kl_of_dimension_.view(),
-                        .weight = kl_weight_.view()});
-    }
+  /// Which dimensions pay for their KL.
+  void weigh_dimensions(const Step& s) {
+    if (options_.free_bits == 0) return;
+    const std::int64_t Z = vae_.config().latent;
+    free_bits(exec_, {.mu = s.draw.posterior.col_slice(0, Z),
+                      .log_var = s.draw.posterior.col_slice(Z, Z),
+                      .clamp = vae_.config().clamp,
+                      .threshold = options_.free_bits,
+                      .kl = kl_of_dimension_.view(),
+                      .weight = kl_weight_.view()});
   }
 
   /// log p(x|z), the objective, and the likelihood's gradient over the decoder's output. Importance weights
@@ -273,8 +274,8 @@ class TrainingStep {
       args.want_gradient = false;
       likelihood(exec_, vae_.config().likelihood, args);
       importance_weights(exec_, {.log_px_given_z = s.log_px_given_z,
-                                 .log_pz = s.log_pz,
-                                 .log_qz_given_x = s.log_qz_given_x,
+                                 .log_pz = s.draw.log_pz,
+                                 .log_qz_given_x = s.draw.log_qz_given_x,
                                  .samples = s.S,
                                  .weight = s.weight,
                                  .bound = bound_.vector(s.B),
@@ -293,24 +294,58 @@ class TrainingStep {
     add_counts(exec_, {work_.clamped_likelihood.vector(s.B * s.S), clamped_.view()});
   }
 
-  /// From the gradient over z to that over the posterior, the KL's share included.
+  /// From the gradient over what the decoder reads to that over the posterior, the KL's share included.
   void draw_backward(const Step& s) {
-    const std::int64_t Z = vae_.config().latent;
-    reparameterize_backward(exec_,
-                            ReparameterizeGradArgsOf<T>{
-                                .mu = s.mu,
-                                .log_var = s.log_var,
-                                .clamp = vae_.config().clamp,
-                                .noise = s.latent_noise,
-                                .datum = s.rows,
-                                .samples = s.S,
-                                .grad_z = s.grad_z,
-                                .kl_scale = s.kl_scale,
-                                .grad_mu = s.grad_posterior.col_slice(0, Z),
-                                .grad_log_var = s.grad_posterior.col_slice(Z, Z),
-                                .gradient = posterior_gradient(options_.objective),
-                                .weight = s.weight,
-                                .kl_weight = options_.free_bits > 0 ? kl_weight_.view() : View<float, 1>()});
+    View<float, 2> grad_pseudo;
+    if constexpr (!kRounds) grad_pseudo = s.grad_posterior.row_slice(s.B, vae_.pseudo_rows());
+    draw_latent_backward(
+        exec_, vae_, s.draw,
+        LatentGradOf<T>{.grad_z = s.grad_z,
+                        .gradient = gradient_kind(),
+                        .kl_scale = s.kl_scale,
+                        .weight = s.weight,
+                        .kl_weight = options_.free_bits > 0 ? kl_weight_.view() : View<float, 1>(),
+                        .grad_posterior = s.grad_posterior.row_slice(0, s.B),
+                        .grad_pseudo = grad_pseudo,
+                        .gradients = gradient_.view()},
+        latent_);
+  }
+
+  // The pseudo-inputs of a VampPrior are trained: they go through the encoder behind the batch, as it reads
+  // them, and their gradient comes back through it.
+  View<const T, 2> with_pseudo_inputs(View<const T, 2> input) {
+    if constexpr (!kRounds) {
+      if (vae_.pseudo_rows() > 0) {
+        const Buffer<Exec, float>& buffer = vae_.reads_log_counts() ? work_.input : work_.x;
+        const std::int64_t begin = input.rows * input.cols, size = vae_.pseudo_rows() * input.cols;
+        copy(exec_, vae_.pseudo_inputs(state_.parameters.view()), buffer.view().slice(begin, size));
+        return {input.data, input.rows + vae_.pseudo_rows(), input.cols};
+      }
+    }
+    return input;
+  }
+  View<T, 2> grad_encoder_input(std::int64_t B) const {
+    if (vae_.pseudo_rows() == 0) return {};
+    return work_.grad_input.matrix(B + vae_.pseudo_rows(), data_.cols());
+  }
+  void take_pseudo_gradient([[maybe_unused]] View<T, 2> grad_input, [[maybe_unused]] std::int64_t B) {
+    if constexpr (!kRounds) {
+      if (vae_.pseudo_rows() == 0) return;
+      const View<float, 1> gradient = vae_.pseudo_inputs(gradient_.view());
+      copy(exec_, View<const float, 1>{grad_input.row(B), gradient.size}, gradient);
+    }
+  }
+
+  /// The estimate that the objective makes of this model's gradient.
+  PosteriorGradient gradient_kind() const {
+    const VaeConfig& c = vae_.config();
+    const bool sampled =
+        options_.objective == TrainingObjective::kElbo && !has_closed_kl(c.posterior.family, c.prior.family);
+    return sampled ? PosteriorGradient::kMonteCarlo : posterior_gradient(options_.objective);
+  }
+  /// Whether log p(z) of the samples is wanted for its gradient.
+  bool needs_prior_gradient() const {
+    return gradient_kind() != PosteriorGradient::kAnalyticKl && detail::has_density_of_its_own(vae_.config());
   }
 
   static bool weighed(const TrainingStepOptions& options) {
@@ -348,6 +383,7 @@ class TrainingStep {
   Buffer<Exec, float> gradient_;
   Buffer<Exec, BFloat16> rounded_;  // (P) the parameters; none where T is float
   VaeWorkspace<Exec, T> work_;
+  LatentWorkspace<Exec, T> latent_;
   Buffer<Exec, float> weight_, bound_;  // (B S), (B) of importance weights; none without
   Buffer<Exec, double> bound_total_;
   Buffer<Exec, float> kl_of_dimension_, kl_weight_;  // (Z) of free bits; none without

@@ -29,6 +29,15 @@ std::vector<FlagCase> cases() {
       {"--likelihood", {}, kGaussian},
       {"--variance", kGaussian, {"--variance", "unit"}},
       {"--degrees-of-freedom", {"--likelihood", "student-t"}, {"--degrees-of-freedom", "2"}},
+      {"--posterior", kBernoulli, {"--posterior", "isotropic-gaussian"}},
+      {"--posterior", kBernoulli, {"--posterior", "full-covariance-gaussian"}},
+      {"--posterior", kBernoulli, {"--posterior", "planar-flow"}},
+      {"--flow-steps", {"--posterior", "planar-flow", "--binarize", "threshold"}, {"--flow-steps", "2"}},
+      {"--prior", kBernoulli, {"--prior", "diagonal-gaussian"}},
+      {"--prior", kBernoulli, {"--prior", "uniform"}},
+      {"--prior", kBernoulli, {"--prior", "mixture"}},
+      {"--prior", kBernoulli, {"--prior", "vamp"}},
+      {"--components", {"--prior", "vamp", "--binarize", "threshold"}, {"--components", "2"}},
       {"--log-var-clamp", kGaussian, {"--log-var-clamp", "-0.01,0.01"}},
       {"--objective", kBernoulli, {"--objective", "elbo-mc"}},
       {"--samples", kBernoulli, {"--samples", "2"}},
@@ -49,8 +58,7 @@ std::vector<FlagCase> cases() {
 
 /// Flags that decide no figure, or that have one value only. Tests of their own: checkpoints (resume_test),
 /// threads (threads_test), device and precision (the emulated program and a GPU's results).
-const std::set<std::string> kElsewhere{"--save-every", "--threads",   "--device",
-                                       "--precision",  "--posterior", "--prior"};
+const std::set<std::string> kElsewhere{"--save-every", "--threads", "--device", "--precision"};
 
 /// The figures of a run, without its times.
 json figures_of(const Words& words) {
