@@ -6,6 +6,9 @@
 //   log |det d z_t / d z_{t-1}| = log(1 + w_t . u^_t (1 - tanh^2 a_t))
 //   log q(z_T | x) = log q(z_0 | x) - sum_t log |det d z_t / d z_{t-1}|                      [nats]
 //
+// z_0 and log q(z_0 | x) are reparameterize()'s. The KL has no closed form, and log p(z) is to be taken at
+// z_T.
+//
 // A flow is invertible where w . u^ > -1, so u is moved along w until that holds:
 //
 //   u^ = u + (m(w . u) - w . u) w / |w|^2,   hence w . u^ = m(w . u),   m: R -> (-1, infinity)
@@ -22,12 +25,12 @@
 // - |w|^2 below 1e-30 counts as 0: u is not moved, and the derivative of the move is 0 there. That is within
 //   |u|^2 |w| / 2 <= 5e-16 |u|^2 of u^; at w = 0 itself the move has one-sided derivatives alone, and 0 is
 //   one of them.
-// - w . u below -80 counts as -80 in m, in value and gradient together: det >= e^-80, and no logarithm is
-// infinite.
+// - w . u below -80 counts as -80 in m, in value and gradient together: det >= e^-80, and its logarithm is
+//   finite.
 // - log det comes from m(w . u), never from the rounded u^: 1 + m (1 - tanh^2 a) is added up as
 //   tanh^2 a + (1 - tanh^2 a) e^x for x < 0, both terms positive, and 1 - tanh^2 a = 4 e / (1 + e)^2 with
 //   e = exp(-2 |a|). So det keeps its digits where it is near 0 and where tanh is near +-1.
-// - An x or w so large that |w|^2 overflows gives NaN or infinity, which are not hidden.
+// - A u or w so large that w . u overflows gives NaN or infinity, which are not hidden.
 #pragma once
 
 #include "host/exec/exec.h"

@@ -61,10 +61,11 @@ FELBO_HD inline float det(const Bend& f, const Tanh& h) {
   return f.negative ? math::fma(h.value, h.value, math::mul(h.slope, f.exp_x))
                     : math::fma(f.m, h.slope, 1.0f);
 }
-/// Its logarithm, which keeps its digits near 0. A NaN is kept.
+/// Its logarithm, which keeps its digits near 0. A NaN is kept, and an infinity becomes one.
 FELBO_HD inline float log_det(const Bend& f, const Tanh& h) {
   const float excess = math::mul(f.m, h.slope);
-  return excess < -0.5f ? math::log_normal(det(f, h)) : math::log1p_signed(excess);
+  if (excess < -0.5f) return math::log_normal(det(f, h));
+  return math::fma(0.0f, excess, math::log1p_signed(excess));
 }
 
 /// u^ of one dimension.

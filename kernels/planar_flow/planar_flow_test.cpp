@@ -403,6 +403,14 @@ TEST(PlanarFlow, LargeParametersStayFinite) {
   }
 }
 
+TEST(PlanarFlow, OverflowIsNotHidden) {
+  for (const float sign : {-1.0f, 1.0f}) {
+    OneStep step({sign * 1e30f, 1e30f, 0.5f}, {0.5f}, {1.0f});
+    EXPECT_FALSE(std::isfinite(step.log_q.vector()(0)) && std::isfinite(step.after[0])) << sign;
+    EXPECT_FALSE(std::isfinite(row(step.grad_flow)[2])) << sign;
+  }
+}
+
 // The functions of one step against the library's in double, over all that they may meet.
 TEST(PlanarFlow, TanhAndItsSlopeAreWithinTheirBound) {
   for (float a = -60.0f; a < 60.0f; a += 0.0371f) {
