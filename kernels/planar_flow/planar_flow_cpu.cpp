@@ -27,23 +27,32 @@ void forward_row(const PlanarFlowArgs& a, const pm::Step<const float>& step, con
   if (!a.activation.empty()) a.activation(row, t) = argument;
 }
 
+/// By value and without aliases, so that the loop is vectorised.
+template <bool kFirst>
+void elements_back(const pm::Bend bend, const pm::Tanh h, const pm::SharedGradient shared,
+                   std::int64_t latent, const float* __restrict u, const float* __restrict w,
+                   float* __restrict z, float* __restrict grad_z, float* __restrict grad_u,
+                   float* __restrict grad_w) {
+  for (std::int64_t d = 0; d < latent; ++d) {
+    const pm::Element back = pm::element_back(bend, h, shared, u[d], w[d], z[d], grad_z[d]);
+    z[d] = back.z;
+    grad_z[d] = back.grad_z;
+    grad_u[d] = kFirst ? back.grad_u : math::add(grad_u[d], back.grad_u);
+    grad_w[d] = kFirst ? back.grad_w : math::add(grad_w[d], back.grad_w);
+  }
+}
+
 void backward_row(const PlanarFlowGradArgs& a, const pm::Step<const float>& step, const pm::Step<float>& grad,
                   const pm::Bend& bend, float activation, std::int64_t row) {
   const std::int64_t latent = a.z.cols;
-  float* __restrict z = a.z.row(row), * __restrict grad_z = a.grad_z.row(row);
+  float* grad_z = a.grad_z.row(row);
   const pm::Tanh h = pm::tanh_and_slope(activation);
   const pm::SharedGradient shared =
       pm::shared_gradient(bend, h, dot(grad_z, step.u, latent), dot(grad_z, step.w, latent),
                           math::mul(a.kl_scale.get(), pm::weight_of(a, row)));
   const bool first = row % a.samples == 0;
-  float* __restrict grad_u = grad.u, * __restrict grad_w = grad.w;
-  for (std::int64_t d = 0; d < latent; ++d) {
-    const pm::Element back = pm::element_back(bend, h, shared, step.u[d], step.w[d], z[d], grad_z[d]);
-    z[d] = back.z;
-    grad_z[d] = back.grad_z;
-    grad_u[d] = first ? back.grad_u : math::add(grad_u[d], back.grad_u);
-    grad_w[d] = first ? back.grad_w : math::add(grad_w[d], back.grad_w);
-  }
+  const auto back = first ? elements_back<true> : elements_back<false>;
+  back(bend, h, shared, latent, step.u, step.w, a.z.row(row), grad_z, grad.u, grad.w);
   *grad.b = first ? shared.a : math::add(*grad.b, shared.a);
 }
 
