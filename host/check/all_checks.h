@@ -10,6 +10,7 @@
 #include "host/check/elbo_loss_checks.h"
 #include "host/check/free_bits_checks.h"
 #include "host/check/gather_checks.h"
+#include "host/check/latent_checks.h"
 #include "host/check/likelihood_checks.h"
 #include "host/check/log_counts_checks.h"
 #include "host/check/minibatch_checks.h"
@@ -34,6 +35,7 @@ std::vector<Check<Exec>> all_checks() {
   add_covariance_factor_checks(checks);
   add_planar_flow_checks(checks);
   add_free_bits_checks(checks);
+  add_latent_checks(checks);
   add_likelihood_checks(checks);
   add_objective_checks(checks);
   add_elbo_loss_checks(checks);

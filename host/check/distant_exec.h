@@ -22,10 +22,14 @@
 #include "kernels/elbo_loss/elbo_loss.h"
 #include "kernels/free_bits/free_bits.h"
 #include "kernels/gather/gather.h"
+#include "kernels/gaussian_kl/gaussian_kl.h"
+#include "kernels/isotropic/isotropic.h"
 #include "kernels/likelihood/likelihood.h"
 #include "kernels/log_counts/log_counts.h"
 #include "kernels/minibatch/minibatch.h"
+#include "kernels/mixture_prior/mixture_prior.h"
 #include "kernels/noise/noise.h"
+#include "kernels/normal_cdf/normal_cdf.h"
 #include "kernels/objective/objective.h"
 #include "kernels/planar_flow/planar_flow.h"
 #include "kernels/reparameterize/reparameterize.h"
@@ -156,6 +160,48 @@ inline void free_bits(const DistantExec& exec, const FreeBitsArgs& a) {
   exec.run(
       "free_bits", [&](const CpuExec& cpu) { free_bits(cpu, a); },
       [&] { a.weight(a.weight.size - 1) = 1.0f - a.weight(a.weight.size - 1); });
+}
+inline void gaussian_kl(const DistantExec& exec, const GaussianKlArgs& a) {
+  exec.run(
+      "gaussian_kl", [&](const CpuExec& cpu) { gaussian_kl(cpu, a); }, [&] { a.kl(a.kl.size - 1) += 0.01f; });
+}
+inline void gaussian_kl_backward(const DistantExec& exec, const GaussianKlGradArgs& a) {
+  exec.run(
+      "gaussian_kl_backward", [&](const CpuExec& cpu) { gaussian_kl_backward(cpu, a); },
+      [&] { a.grad_prior_log_var(a.grad_prior_log_var.size - 1) += 0.01f; });
+}
+inline void repeat_log_var(const DistantExec& exec, const RepeatLogVarArgs& a) {
+  exec.run(
+      "repeat_log_var", [&](const CpuExec& cpu) { repeat_log_var(cpu, a); },
+      [&] { a.log_var(a.log_var.rows - 1, a.log_var.cols - 1) += 0.01f; });
+}
+inline void sum_log_var_grad(const DistantExec& exec, const SumLogVarGradArgs& a) {
+  exec.run(
+      "isotropic", [&](const CpuExec& cpu) { sum_log_var_grad(cpu, a); },
+      [&] { a.grad_one(a.grad_one.rows - 1, 0) += 0.1f; });
+}
+inline void mixture_prior(const DistantExec& exec, const MixturePriorArgs& a) {
+  exec.run(
+      "mixture_prior", [&](const CpuExec& cpu) { mixture_prior(cpu, a); },
+      [&] { a.log_pz(a.log_pz.size - 1) += 0.1f; });
+}
+inline void mixture_prior_backward(const DistantExec& exec, const MixturePriorGradArgs& a) {
+  exec.run(
+      "mixture_prior_backward", [&](const CpuExec& cpu) { mixture_prior_backward(cpu, a); },
+      [&] { a.grad_z(a.grad_z.rows - 1, a.grad_z.cols - 1) += 0.01f; });
+}
+inline void normal_cdf(const DistantExec& exec, const NormalCdfArgs& a) {
+  exec.run(
+      "normal_cdf", [&](const CpuExec& cpu) { normal_cdf(cpu, a); }, [&] { a.u(a.u.size - 1) += 0.001f; });
+}
+inline void normal_cdf_backward(const DistantExec& exec, const NormalCdfGradArgs& a) {
+  exec.run(
+      "normal_cdf_backward", [&](const CpuExec& cpu) { normal_cdf_backward(cpu, a); },
+      [&] { a.grad(a.grad.size - 1) += 0.1f; });
+}
+inline void sampled_kl(const DistantExec& exec, const SampledKlArgs& a) {
+  exec.run(
+      "sampled_kl", [&](const CpuExec& cpu) { sampled_kl(cpu, a); }, [&] { a.kl(a.kl.size - 1) += 0.001f; });
 }
 template <class T>
 void gather(const DistantExec& exec, const GatherArgs<T>& a) {
