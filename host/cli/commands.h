@@ -7,6 +7,7 @@ namespace felbo {
 
 void add_train_command(CLI::App& app);
 void add_evaluate_command(CLI::App& app);
+void add_gap_command(CLI::App& app);
 void add_sample_command(CLI::App& app);
 void add_reconstruct_command(CLI::App& app);
 void add_encode_command(CLI::App& app);

@@ -12,8 +12,10 @@
 #include <string>
 #include <utility>
 
+#include "host/cli/annealed_report.h"
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
+#include "host/data/spread_rows.h"
 #include "host/evaluate/importance.h"
 #include "host/report/npy_writer.h"
 
@@ -24,7 +26,9 @@ struct EvaluateFlags {
   std::filesystem::path run;
   std::string data;
   std::string split;
+  std::optional<std::int64_t> count;
   std::int64_t samples = 1;
+  AnnealedFlags annealed;
   bool allow_unreliable = false;
   std::filesystem::path out;
   CommonFlags common;
@@ -144,6 +148,13 @@ void write_data(const std::filesystem::path& out, const Evaluation& e) {
   write_npy(out, rows, {e.count, 5});
 }
 
+/// The rows that --count asks for; nothing: all of them.
+std::optional<DataPart> chosen_rows(const DataPart& part, std::optional<std::int64_t> count) {
+  if (!count) return std::nullopt;
+  FELBO_CHECK(*count >= 1 && *count <= part.rows, "--count {}: there are {} data", *count, part.rows);
+  return spread_rows(part, *count);
+}
+
 void check_out(const std::filesystem::path& out) {
   FELBO_CHECK(out.empty() || out.extension() == ".npy", "--out {}: the name must end in .npy", out.string());
 }
@@ -153,12 +164,19 @@ void run_evaluate(const EvaluateFlags& flags) {
   check_out(flags.out);
   LoadedRun run = load_run(flags.run);
   const DataSet data = load_run_data(flags.data.empty() ? run.config.data : flags.data, run.config);
-  const NamedPart part = part_by_name(data, flags.split);
+  NamedPart part = part_by_name(data, flags.split);
+  const std::optional<DataPart> few = chosen_rows(*part.part, flags.count);
+  if (few) part.part = &*few;
   check_width(data, run.vae);
   warn_of_domain(run.config, data);
   const std::uint64_t seed = flags.common.seed.value_or(run.config.seed);
+  std::optional<AnnealedOptions> annealing;
+  if (flags.annealed.temperatures) annealing = annealed_options(flags.annealed, run.config, seed);
+  std::optional<AnnealedFigures> annealed;
   const Evaluation e = with_device(flags.common.device, [&](const auto& exec) {
     const auto state = state_on(exec, run.vae, std::move(run.state));
+    if (annealing)
+      annealed = anneal_part(exec, run.vae, state, *part.part, *annealing, flags.annealed.both_ways);
     return evaluate_part(exec, run.config, run.vae, state, *part.part, flags.samples, seed);
   });
   const std::optional<ExactGap> exact = exact_gap(*part.part, e);
@@ -166,11 +184,13 @@ void run_evaluate(const EvaluateFlags& flags) {
   if (e.samples > 1) weights = summarize(e.weights_of_datum);
   const std::string why_not = refusal(e, weights);
   warn_of(e, weights, why_not);
+  if (annealed) warn_of(*annealed);
   if (!flags.out.empty()) write_data(flags.out, e);
   if (!flags.common.json) {
     fmt::print("{}", describe(e, part.name, exact));
     if (weights && e.samples >= kFewestSamplesForKHat)
       fmt::print("{}", describe(*weights, e, why_not, flags.allow_unreliable));
+    if (annealed) fmt::print("{}", describe(*annealed));
     fmt::print("{}", describe(e.latent));
     return;
   }
@@ -191,6 +211,7 @@ void run_evaluate(const EvaluateFlags& flags) {
   add_exact(json, exact);
   add_claim(json, e, why_not, flags.allow_unreliable);
   if (weights) json["weights"] = to_json(*weights);
+  if (annealed) add_annealed(json, *annealed);
   json["latent"] = to_json(e.latent);
   print_json(json);
 }
@@ -206,7 +227,9 @@ void add_evaluate_command(CLI::App& app) {
   command->add_option("--data", flags->data, "Data set; the run's own if not given");
   command->add_option("--split", flags->split,
                       "train, valid or test; test, else valid, else train if not given");
+  command->add_option("--count", flags->count, "Evaluate this many data, spread evenly; all if not given");
   command->add_option("--samples", flags->samples, "Samples of z a datum");
+  add_annealed_options(*command, flags->annealed);
   command->add_flag(
       "--allow-unreliable", flags->allow_unreliable,
       "Call the importance-weighted mean an estimate of log p(x) even where its weights forbid it");

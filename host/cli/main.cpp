@@ -35,6 +35,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(0, 1);  // none is reported below: CLI11 would say so of an unknown one too
   felbo::add_train_command(app);
   felbo::add_evaluate_command(app);
+  felbo::add_gap_command(app);
   felbo::add_sample_command(app);
   felbo::add_reconstruct_command(app);
   felbo::add_encode_command(app);

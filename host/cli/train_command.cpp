@@ -18,6 +18,7 @@
 
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
+#include "host/data/spread_rows.h"
 #include "host/evaluate/generate.h"
 #include "host/report/png_writer.h"
 #include "host/run/atomic_file.h"
@@ -116,11 +117,13 @@ void check_resume_flags(const CLI::App& command, const TrainFlags& flags) {
   add_run_options(all, unused);
   for (const CLI::Option* option : all.get_options()) {
     const std::string name = option->get_name();
-    if (name == "--epochs" || name == "--threads" || name == "--device" || name == "--save-every") continue;
+    if (name == "--epochs" || name == "--threads" || name == "--device" || name == "--save-every" ||
+        name == "--track-gap")
+      continue;
     FELBO_CHECK(command.get_option(name)->count() == 0,
                 "--resume {}: {} cannot change, the run goes on as it began; start a new run for that "
-                "(--epochs, --threads, --device and "
-                "--save-every may change)",
+                "(--epochs, --threads, --device, --save-every and "
+                "--track-gap may change)",
                 flags.resume.string(), name);
   }
 }
@@ -144,6 +147,7 @@ PreparedRun go_on(const CLI::App& command, const TrainFlags& flags) {
   if (given("--threads")) config.threads = flags.config.threads;
   if (given("--device")) config.device = flags.config.device;
   if (given("--save-every")) config.save_every = flags.config.save_every;
+  if (given("--track-gap")) config.track_gap = flags.config.track_gap;
   if (flags.config.epochs && flags.config.epochs != config.epochs) {
     FELBO_CHECK(config.lr_schedule == "constant",
                 "--epochs {}: the run's schedule {} was laid out for {} epochs and cannot be extended",
@@ -171,8 +175,31 @@ void open_folder(const TrainFlags& flags, const RunConfig& config, int epochs_do
   write_file_atomically(run_files(flags.resume).config, to_toml(config));
 }
 
+// What --track-gap costs: samples of z for each of a few held-out data.
+constexpr std::int64_t kTrackedData = 250, kTrackedSamples = 100;
+
+/// log p(x) by importance weights, and how far the ELBO is below it, which is KL(q(z|x) || p(z|x)): both are
+/// lower bounds in expectation.
+struct TrackedGap {
+  Estimate log_px, elbo, kl_to_posterior;
+  std::int64_t samples = 0, count = 0;
+
+  explicit TrackedGap(const Evaluation& e)
+      : log_px(e.log_px), elbo(e.elbo), samples(e.samples), count(e.count) {
+    std::vector<double> differences = e.log_px_of_datum;
+    for (std::size_t n = 0; n < differences.size(); ++n) differences[n] -= e.elbo_of_datum[n];
+    kl_to_posterior = estimate(differences);
+  }
+  std::string line() const {
+    return fmt::format(
+        "  gap: log p(x) >= {:.2f}, KL(q(z|x) || p(z|x)) >= {:.2f} +- {:.2f} ({} held-out data, {} samples)",
+        log_px.mean, kl_to_posterior.mean, kl_to_posterior.standard_error, count, samples);
+  }
+};
+
 template <class State>
-std::string metrics_line(const State& state, const EpochTraining& train, const Evaluation& held_out) {
+std::string metrics_line(const State& state, const EpochTraining& train, const Evaluation& held_out,
+                         const std::optional<TrackedGap>& tracked) {
   nlohmann::ordered_json line{{"epoch", state.epoch},
                               {"step", state.step},
                               {"elbo", held_out.elbo.mean},
@@ -193,6 +220,15 @@ std::string metrics_line(const State& state, const EpochTraining& train, const E
     line["log_px_stderr"] = json_number(held_out.log_px.standard_error);
     line["samples"] = held_out.samples;
     line["train_log_px"] = train.bound;
+  }
+  if (tracked) {
+    line["tracked_log_px"] = json_number(tracked->log_px.mean);
+    line["tracked_log_px_stderr"] = json_number(tracked->log_px.standard_error);
+    line["tracked_elbo"] = json_number(tracked->elbo.mean);
+    line["kl_to_posterior"] = json_number(tracked->kl_to_posterior.mean);
+    line["kl_to_posterior_stderr"] = json_number(tracked->kl_to_posterior.standard_error);
+    line["tracked_samples"] = tracked->samples;
+    line["tracked_count"] = tracked->count;
   }
   return line.dump();
 }
@@ -296,12 +332,25 @@ class EpochLoop {
     check_finite("held-out", t_.state.epoch, terms_of(result_.held_out));
     result_.samples += train_.rows();
     result_.step_seconds += epoch.seconds;
-    append_metrics(run_files(t_.run).metrics, metrics_line(t_.state, epoch, result_.held_out));
+    const std::optional<TrackedGap> tracked = track();
+    append_metrics(run_files(t_.run).metrics, metrics_line(t_.state, epoch, result_.held_out, tracked));
     if (t_.state.epoch % t_.config.save_every == 0 || t_.state.epoch == schedule_.epochs()) {
       save_checkpoint(run_files(t_.run).checkpoint, t_.config, t_.data.train.shape, t_.vae,
                       host_state(t_.exec, t_.vae, t_.state));
     }
     show(epoch);
+    if (tracked) progress_.print_line(tracked->line());
+  }
+
+  /// What --track-gap asks for after this epoch.
+  std::optional<TrackedGap> track() {
+    if (t_.config.track_gap == 0 || t_.state.epoch % t_.config.track_gap != 0) return std::nullopt;
+    if (!tracked_rows_) {
+      tracked_rows_ = spread_rows(*held_out_.part, std::min(kTrackedData, held_out_.part->rows));
+      tracked_.emplace(t_.exec, *tracked_rows_);
+    }
+    return TrackedGap(evaluate(t_.exec, t_.vae, t_.state.parameters.view(), *tracked_,
+                               {kTrackedSamples, binarize_mode(t_.config), t_.config.seed}));
   }
 
   void show(const EpochTraining& epoch) {
@@ -322,6 +371,8 @@ class EpochLoop {
   LrSchedule schedule_;
   BetaSchedule beta_;
   ResidentData<Exec> train_, judged_;
+  std::optional<DataPart> tracked_rows_;  // a few of the held-out part, and a copy where the Exec reads them
+  std::optional<ResidentData<Exec>> tracked_;
   std::int64_t batch_;
   TrainingStep<Exec, T> step_;
   Progress progress_;

@@ -133,8 +133,8 @@ void forward(const Exec& exec, const Mlp& mlp, const std::type_identity_t<MlpPar
   forward_layer(exec, mlp.layers()[last], parameters, table, input, work.result(mlp, x.rows), {});
 }
 
-/// Gradients of all parameters from grad_result (B, out), into the flat buffer `gradients`; and of x into
-/// grad_x (B, in) unless that is empty.
+/// Gradients of all parameters from grad_result (B, out), into the flat buffer `gradients`, and of x into
+/// grad_x (B, in), each unless it is empty.
 template <class Exec, class T, class Result>
 void backward(const Exec& exec, const Mlp& mlp, const std::type_identity_t<MlpParameters<T>>& parameters,
               const ParameterTable& table, std::type_identity_t<View<const T, 2>> x,
@@ -146,9 +146,13 @@ void backward(const Exec& exec, const Mlp& mlp, const std::type_identity_t<MlpPa
     DenseGradArgsOf<T> args{.x = x,
                             .weight = matrix_of(parameters.template flat<T>(), table[layer.weight]),
                             .grad_y = grad_y,
-                            .grad_weight = matrix_of(gradients, table[layer.weight]),
-                            .grad_bias = vector_of(gradients, table[layer.bias]),
+                            .grad_weight = {},
+                            .grad_bias = {},
                             .grad_x = grad_x};
+    if (!gradients.empty()) {
+      args.grad_weight = matrix_of(gradients, table[layer.weight]);
+      args.grad_bias = vector_of(gradients, table[layer.bias]);
+    }
     if (l > 0) {
       args.x = work.output(mlp, l - 1, x.rows);
       args.below = mlp.layers()[l - 1].activation;

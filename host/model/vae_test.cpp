@@ -297,5 +297,27 @@ TEST(Mlp, ForwardRunsTheLayersInTurn) {
   }
 }
 
+// Without parameters' gradients the one by x has the same bits.
+TEST(Mlp, BackwardToTheInputAlone) {
+  ParameterTable table;
+  const Mlp mlp(table, "net", 6, {9, 4}, 3, Activation::kTanh);
+  std::vector<float> flat(static_cast<std::size_t>(table.size())), x(5 * 6), grad_y(5 * 3), gradients(flat);
+  test::fill_normal({flat.data(), 1, table.size()}, 5, 0.5f);
+  test::fill_normal({x.data(), 5, 6}, 6);
+  test::fill_normal({grad_y.data(), 5, 3}, 7);
+  const CpuExec exec(2);
+  const MlpWorkspace<CpuExec> work(exec, mlp, 8, true);
+  const View<const float, 1> parameters{flat.data(), table.size()};
+  forward(exec, mlp, parameters, table, View<const float, 2>(x.data(), 5, 6), work);
+  std::vector<float> with(5 * 6), without(5 * 6);
+  backward(exec, mlp, parameters, table, View<const float, 2>(x.data(), 5, 6), work,
+           View<const float, 2>(grad_y.data(), 5, 3), View<float, 1>(gradients.data(), table.size()),
+           View<float, 2>(with.data(), 5, 6));
+  backward(exec, mlp, parameters, table, View<const float, 2>(x.data(), 5, 6), work,
+           View<const float, 2>(grad_y.data(), 5, 3), {}, View<float, 2>(without.data(), 5, 6));
+  EXPECT_EQ(with, without);
+  EXPECT_NE(with, std::vector<float>(5 * 6));
+}
+
 }  // namespace
 }  // namespace felbo

@@ -41,13 +41,51 @@ ExactMeans::ExactMeans(const OracleModel& model) {
   }
 }
 
-double rounding_of(const OracleModel& model) {
-  const VaeConfig& config = model.vae.config();
+double rounding_of(const VaeConfig& config) {
   return 16.0 * kEps * 3.0 * double(config.dimensions + config.latent);
 }
 
 double weight_bias(const ExactMeans& exact, std::int64_t samples) {
   return exact.relative_weight_variance / double(samples);
+}
+
+Comparison compare_log_px(const std::string& model, const std::string& name, double mean,
+                          const std::vector<double>& exact, const std::vector<WeightDiagnostics>& weights,
+                          double rounding, double most_nats) {
+  const double count = double(exact.size());
+  double bias = 0.0;  // of the log of a mean: half its squared standard error, to first order; twice that
+  for (const WeightDiagnostics& w : weights) bias += w.standard_error * w.standard_error / count;
+  const double slack = std::min(rounding + bias, most_nats);
+  return {
+      .model = model,
+      .name = name,
+      .value = mean,
+      .exact = std::accumulate(exact.begin(), exact.end(), 0.0) / count,
+      .standard_error = std::min(summarize(weights).sampling_error, (most_nats - slack) / kStandardErrors),
+      .rounding = slack};
+}
+
+std::vector<Comparison> compare_annealed_values(const std::string& model, const AnnealedEvaluation& annealed,
+                                                const std::vector<double>& exact, double rounding,
+                                                const OracleOptions& options) {
+  const std::string of =
+      fmt::format("annealed, T={}, C={}", options.annealed.temperatures, options.annealed.chains);
+  std::vector<Comparison> out{compare_log_px(model, of, annealed.log_px.mean, exact,
+                                             annealed.weights_of_datum, rounding, options.most_nats)};
+  if (annealed.upper_of_datum.empty()) return out;
+  Comparison above = out.front();
+  above.name = "... backwards, from above";
+  above.value = annealed.upper.mean;
+  // Chains backwards share their start, so the spread over data tells their error, and not that of weights.
+  above.standard_error =
+      std::min(annealed.sandwich.standard_error, (options.most_nats - above.rounding) / kStandardErrors);
+  out.push_back(above);
+  out.push_back({.model = model,
+                 .name = "... above - below",
+                 .value = annealed.sandwich.mean,
+                 .exact = 0.0,
+                 .rounding = options.widest_sandwich});
+  return out;
 }
 
 std::vector<Comparison> compare_gradients(const OracleModel& model, const std::vector<double>& exact,

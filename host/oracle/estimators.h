@@ -1,8 +1,10 @@
 // Every estimator of felbo, run on a device and compared with the oracle: the ELBO and its terms, the
-// importance-weighted bound, what a training step reports, and its gradients.
+// importance-weighted bound, annealed importance sampling from below and from above, what a training step
+// reports, and its gradients.
 //
 // Standard errors are the exact ones wherever there is a closed form of the estimate's variance, so an
-// estimator cannot pass by being noisy. Those of gradients are measured over the steps.
+// estimator cannot pass by being noisy. Those of gradients are measured over the steps; those of annealing
+// and of nonlinear models over the weights, and there nothing passes that is off by more than kMostNats.
 #pragma once
 
 #include <fmt/format.h>
@@ -13,12 +15,18 @@
 #include <numeric>
 #include <vector>
 
+#include "host/evaluate/annealed.h"
 #include "host/evaluate/evaluate.h"
 #include "host/oracle/comparison.h"
+#include "host/oracle/nonlinear_case.h"
 #include "host/oracle/oracle_case.h"
 #include "host/train/training_step.h"
 
 namespace felbo::oracle {
+
+/// What an estimate of log p(x) whose standard error is measured may be off by, and how wide the sandwich of
+/// annealing may be: nats a datum.
+inline constexpr double kMostNats = 0.05, kWidestSandwich = 0.2;
 
 struct OracleOptions {
   std::uint64_t seed = 0;           // of models, data and noise
@@ -28,6 +36,11 @@ struct OracleOptions {
   std::int64_t gradient_data = 32;  // data a training step
   int gradient_samples = 64;        // samples a datum and step
   int gradient_steps = 800;
+  std::int64_t annealed_data = 48;  // data that are annealed and of nonlinear models; 0: neither of them
+  AnnealedOptions annealed{.temperatures = 500, .chains = 32, .leapfrog = 4};
+  std::int64_t nonlinear_samples = 5000;  // of the bound of nonlinear models
+  double most_nats = kMostNats;
+  double widest_sandwich = kWidestSandwich;
 };
 
 namespace detail {
@@ -43,7 +56,8 @@ struct ExactMeans {
 
 /// What float arithmetic may do to a mean of log-densities: 16 roundings of the magnitude of all terms, about
 /// 3 a dimension and 3 a latent one.
-double rounding_of(const OracleModel& model);
+double rounding_of(const VaeConfig& config);
+inline double rounding_of(const OracleModel& model) { return rounding_of(model.vae.config()); }
 
 /// The bias of log-mean-exp over K samples, -v / (2 K) to first order, v the relative variance of the
 /// weights; twice that.
@@ -53,6 +67,16 @@ double weight_bias(const ExactMeans& exact, std::int64_t samples);
 /// and the element that is furthest off. `of_step` holds T flat gradients of the ELBO.
 std::vector<Comparison> compare_gradients(const OracleModel& model, const std::vector<double>& exact,
                                           const std::vector<std::vector<float>>& of_step);
+
+/// Mean of an estimate of log p(x) over data, by its weights: `exact` (N), `weights` (N) as measured.
+Comparison compare_log_px(const std::string& model, const std::string& name, double mean,
+                          const std::vector<double>& exact, const std::vector<WeightDiagnostics>& weights,
+                          double rounding, double most_nats);
+
+/// log p(x) from both sides.
+std::vector<Comparison> compare_annealed_values(const std::string& model, const AnnealedEvaluation& annealed,
+                                                const std::vector<double>& exact, double rounding,
+                                                const OracleOptions& options);
 
 template <class Exec>
 Evaluation evaluate_model(const Exec& exec, const OracleModel& model, std::int64_t samples,
@@ -123,6 +147,51 @@ void compare_few_samples(const Exec& exec, const OracleCase& which, const Oracle
                  Side::kAtLeast});
 }
 
+template <class Exec>
+AnnealedEvaluation anneal_model(const Exec& exec, const Vae& vae, const std::vector<float>& flat,
+                                const DataPart& part, const std::vector<float>& exact,
+                                const OracleOptions& options) {
+  const Buffer<Exec, float> parameters(exec, vae.table().size());
+  upload(exec, flat, parameters.view());
+  const ResidentData<Exec> data(exec, part);
+  AnnealedOptions annealed = options.annealed;
+  annealed.seed = options.seed;
+  return anneal(exec, vae, View<const float, 1>(parameters.view()), data, annealed, {}, exact);
+}
+
+/// Annealing forwards; there are no exact draws of p(z|x), because the data are not the model's own.
+template <class Exec>
+void compare_annealed(const Exec& exec, const OracleCase& which, const OracleOptions& options,
+                      std::vector<Comparison>& out) {
+  const OracleModel model = make_oracle_model(which, Encoder::kOther, options.annealed_data, options.seed);
+  const AnnealedEvaluation e = anneal_model(exec, model.vae, model.flat, model.data, {}, options);
+  std::vector<double> exact;
+  for (std::int64_t n = 0; n < model.data.rows; ++n) exact.push_back(model.oracle.log_px(model.x(n)));
+  for (Comparison& c : compare_annealed_values(model.name, e, exact, rounding_of(model), options))
+    out.push_back(std::move(c));
+}
+
+/// The bound of many samples, and annealing both ways.
+template <class Exec>
+void compare_nonlinear(const Exec& exec, NonlinearKind kind, const OracleOptions& options,
+                       std::vector<Comparison>& out) {
+  const NonlinearModel model = make_nonlinear_model(kind, options.annealed_data, options.seed);
+  const double rounding = rounding_of(model.vae.config()) + model.exact_error;
+  {
+    const Buffer<Exec, float> parameters(exec, model.vae.table().size());
+    upload(exec, model.flat, parameters.view());
+    const ResidentData<Exec> data(exec, model.data);
+    const Evaluation e = evaluate(exec, model.vae, View<const float, 1>(parameters.view()), data,
+                                  {.samples = options.nonlinear_samples, .seed = options.seed});
+    out.push_back(compare_log_px(model.name, fmt::format("log p(x), K={}", options.nonlinear_samples),
+                                 e.log_px.mean, model.exact_log_px, e.weights_of_datum, rounding,
+                                 options.most_nats));
+  }
+  const AnnealedEvaluation e = anneal_model(exec, model.vae, model.flat, model.data, model.z, options);
+  for (Comparison& c : compare_annealed_values(model.name, e, model.exact_log_px, rounding, options))
+    out.push_back(std::move(c));
+}
+
 /// Training steps at a learning rate of 0: what they report, and their gradients, at fixed parameters.
 template <class Exec>
 void compare_training_step(const Exec& exec, const OracleCase& which, const OracleOptions& options,
@@ -159,8 +228,8 @@ void compare_training_step(const Exec& exec, const OracleCase& which, const Orac
 
 }  // namespace detail
 
-/// Runs every estimator on every model of oracle_cases() on `exec`, and calls `tell` with each comparison as
-/// it comes.
+/// Runs every estimator on every model of oracle_cases(), and those of log p(x) on the nonlinear ones, on
+/// `exec`, and calls `tell` with each comparison as it comes.
 template <class Exec, class Tell>
 OracleReport compare_estimators(const Exec& exec, const OracleOptions& options, const Tell& tell) {
   OracleReport report;
@@ -175,7 +244,15 @@ OracleReport compare_estimators(const Exec& exec, const OracleOptions& options, 
     detail::compare_exact_weights(exec, which, options, results);
     detail::compare_many_samples(exec, which, options, results);
     detail::compare_few_samples(exec, which, options, results);
+    if (options.annealed_data > 0) detail::compare_annealed(exec, which, options, results);
     detail::compare_training_step(exec, which, options, results);
+    take(std::move(results));
+  }
+  for (const NonlinearKind kind :
+       {NonlinearKind::kGaussianGrid, NonlinearKind::kBernoulliGrid, NonlinearKind::kMixture}) {
+    if (options.annealed_data == 0) break;
+    std::vector<Comparison> results;
+    detail::compare_nonlinear(exec, kind, options, results);
     take(std::move(results));
   }
   return report;

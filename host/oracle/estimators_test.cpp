@@ -25,7 +25,12 @@ OracleOptions few_draws() {
           .single = 64,
           .gradient_data = 4,
           .gradient_samples = 4,
-          .gradient_steps = 20};
+          .gradient_steps = 20,
+          .annealed_data = 4,
+          .annealed = {.temperatures = 20, .chains = 8, .leapfrog = 2},
+          .nonlinear_samples = 256,
+          .most_nats = 1.0,
+          .widest_sandwich = 2.0};
 }
 
 TEST(Estimators, AgreeWithTheOracleOnThisDevice) {
@@ -33,13 +38,13 @@ TEST(Estimators, AgreeWithTheOracleOnThisDevice) {
   const bool emulated = !std::is_same_v<test::ExecType, CpuExec>;
   const OracleReport report = run<test::ExecType>(exec, emulated ? few_draws() : OracleOptions());
   EXPECT_TRUE(report.ok()) << report.first_failure();
-  EXPECT_EQ(report.results.size(), 88u);
+  EXPECT_EQ(report.results.size(), 104u);
   std::set<std::string> models;
   for (const Comparison& c : report.results) {
     models.insert(c.model);
     EXPECT_TRUE(std::isfinite(c.value) && c.allowed() > 0) << c.name;
   }
-  EXPECT_EQ(models.size(), 8u);
+  EXPECT_EQ(models.size(), 11u);
 }
 
 /// The models stay good ones whatever the seed, and what passes does not hang on one draw of the noise.
@@ -47,7 +52,8 @@ TEST(Estimators, AgreeForOtherSeeds) {
   const CpuExec exec(2);
   EXPECT_TRUE(run(exec, few_draws()).ok());
   for (const std::uint64_t seed : {1, 2, 3}) {
-    const OracleReport report = run(exec, {.seed = seed, .samples = 1024, .gradient_steps = 200});
+    const OracleReport report = run(
+        exec, {.seed = seed, .samples = 1024, .gradient_steps = 200, .annealed_data = seed == 1 ? 48 : 0});
     EXPECT_TRUE(report.ok()) << seed << ": " << report.first_failure();
   }
 }

@@ -151,7 +151,7 @@ bool skip_long() {
 TEST(SpoiledExec, APlantedErrorInAnEstimateIsSeen) {
   if (already_red()) GTEST_SKIP() << "NOT CHECKED: another test has failed";
   if (skip_long()) GTEST_SKIP() << "NOT CHECKED: FELBO_SKIP_LONG=1";
-  const OracleOptions fewer_steps{.gradient_steps = 100};
+  const OracleOptions fewer_steps{.gradient_steps = 100, .annealed_data = 0};
   EXPECT_TRUE(run(SpoiledExec({}), fewer_steps).ok());
   for (const Planted& planted : planted_in_estimates()) {
     const OracleReport report = run(SpoiledExec(planted.spoil), fewer_steps);
@@ -163,13 +163,34 @@ TEST(SpoiledExec, APlantedErrorInAnEstimateIsSeen) {
 TEST(SpoiledExec, APlantedErrorInAGradientIsSeen) {
   if (already_red()) GTEST_SKIP() << "NOT CHECKED: another test has failed";
   if (skip_long()) GTEST_SKIP() << "NOT CHECKED: FELBO_SKIP_LONG=1";
-  EXPECT_TRUE(run(SpoiledExec({})).ok());
+  const OracleOptions no_annealing{.annealed_data = 0};
+  EXPECT_TRUE(run(SpoiledExec({}), no_annealing).ok());
   for (const Planted& planted : planted_in_gradients()) {
-    const OracleReport report = run(SpoiledExec(planted.spoil));
+    const OracleReport report = run(SpoiledExec(planted.spoil), no_annealing);
     int gradients = 0;
     for (const Comparison& c : report.results)
       gradients += !c.ok() && (c.name.starts_with("gradient") || c.name.starts_with("..."));
     EXPECT_GT(gradients, 0) << planted.name;
+  }
+}
+
+// What annealing takes from ops is log p(x|z) and its gradient. A wrong gradient makes it slow, not wrong:
+// proposals are accepted by the densities. (Its own arithmetic is judged by mutants.)
+TEST(SpoiledExec, APlantedErrorInAnnealingIsSeen) {
+  if (already_red()) GTEST_SKIP() << "NOT CHECKED: another test has failed";
+  const auto failed = [](const Spoil& spoil) {
+    OracleReport report;
+    const SpoiledExec exec(spoil);
+    detail::compare_annealed(exec, oracle_cases().front(), {.annealed = {.temperatures = 300, .leapfrog = 4}},
+                             report.results);
+    EXPECT_EQ(report.results.size(), 1u);
+    return report.failed();
+  };
+  EXPECT_EQ(failed({}), 0);
+  EXPECT_EQ(failed({.likelihood = [](const LikelihoodArgs& a) { each(a.output, percent); }}), 0);
+  for (const Planted& planted : planted_in_estimates()) {
+    if (!planted.name.starts_with("log p(x|z)") && planted.name != "a NaN") continue;
+    EXPECT_EQ(failed(planted.spoil), 1) << planted.name;
   }
 }
 

@@ -50,6 +50,7 @@ struct RunConfig {
 
   std::uint64_t seed = 0;
   int save_every = 1;
+  int track_gap = 0;  // epochs from one estimate of log p(x) to the next; 0: none
   int threads = 0;
   std::string device = "auto";
   std::string precision = "fp32";

@@ -197,6 +197,10 @@ void add_run_options(CLI::App& app, RunConfig& c) {
   app.add_option("--save-every", c.save_every,
                  "Epochs from one checkpoint to the next; the last epoch always saves")
       ->group(kRun);
+  app.add_option("--track-gap", c.track_gap,
+                 "Every this many epochs (0: never) also estimate log p(x) and KL(q(z|x) || p(z|x)) of a few "
+                 "held-out data, by importance weights, as columns of metrics.jsonl")
+      ->group(kRun);
   app.add_option("--threads", c.threads, "CPU threads, 0 for all cores; results do not depend on it")
       ->group(kRun);
   app.add_option("--device", c.device, "auto, cpu, cuda or cuda:N")->group(kRun);

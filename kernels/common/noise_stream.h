@@ -23,6 +23,9 @@ enum class Purpose : std::uint32_t {
   kObservation = 7,      // x ~ p(x|z)
   kData = 8,             // built-in data sets
   kSplit = 9,            // what a data set holds out
+  kAnneal = 10,          // chains of annealed importance sampling
+  kAnnealBack = 11,      // the same, from the posterior back
+  kLocalLatent = 12,     // eps of the fit of q(z|x) to one datum
   kAggregate = 16,       // z from a mixture fitted to codes, and where the fit begins
   kCorruption = 17,      // noise put on data, to be taken off again
 };

@@ -64,16 +64,16 @@ struct DenseGradArgsOf {
   View<const T, 2> x;                        // (B, I)
   View<const T, 2> weight;                   // (I, O)
   View<const T, 2> grad_y;                   // (B, O) gradient before this layer's activation
-  View<float, 2> grad_weight;                // (I, O)
-  View<float, 1> grad_bias;                  // (O)
+  View<float, 2> grad_weight;                // (I, O); empty where no parameter's gradient is wanted
+  View<float, 1> grad_bias;                  // (O); empty with grad_weight
   Activation below = Activation::kIdentity;  // the activation that made x
   View<const std::byte, 1> x_aux;  // its aux; may be empty where grad_x is, or where it has no bytes
   View<T, 2> grad_x;               // (B, I); empty where x is data and no gradient is wanted
 };
 using DenseGradArgs = DenseGradArgsOf<float>;
 
-/// Backward. Throws std::invalid_argument if shapes disagree or are empty. relu's derivative at 0 itself is 0
-/// on a CPU and 1 on CUDA (cuBLASLt's convention).
+/// Backward. Throws std::invalid_argument if shapes disagree or are empty, or no gradient is wanted. relu's
+/// derivative at 0 itself is 0 on a CPU and 1 on CUDA (cuBLASLt's convention).
 void dense_backward(const CpuExec& exec, const DenseGradArgs& args);
 void dense_backward(const CudaExec& exec, const DenseGradArgs& args);
 void dense_backward(const CudaExec& exec, const DenseGradArgsOf<BFloat16>& args);

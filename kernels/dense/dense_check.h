@@ -31,8 +31,11 @@ void check(const Exec& exec, const DenseArgsOf<T, Y>& a) {
 
 template <class Exec, class T>
 void check(const Exec& exec, const DenseGradArgsOf<T>& a) {
-  check_layer("dense_backward", a.x, a.weight, a.grad_y, a.grad_bias.size);
-  FELBO_CHECK(a.grad_weight.rows == a.weight.rows && a.grad_weight.cols == a.weight.cols,
+  const bool of_parameters = !a.grad_weight.empty();
+  check_layer("dense_backward", a.x, a.weight, a.grad_y, of_parameters ? a.grad_bias.size : a.weight.cols);
+  FELBO_CHECK(of_parameters || (a.grad_bias.empty() && !a.grad_x.empty()),
+              "dense_backward: without grad_weight there is grad_x alone, and no grad_bias");
+  FELBO_CHECK(!of_parameters || (a.grad_weight.rows == a.weight.rows && a.grad_weight.cols == a.weight.cols),
               "dense_backward: grad_weight is {} x {}, weight {} x {}", a.grad_weight.rows,
               a.grad_weight.cols, a.weight.rows, a.weight.cols);
   if (a.grad_x.empty()) return;

@@ -149,11 +149,11 @@ void dense(const CpuExec& exec, const DenseArgs& a) {
 
 void dense_backward(const CpuExec& exec, const DenseGradArgs& a) {
   check(exec, a);
-  const bool want_x = !a.grad_x.empty();
+  const bool want_x = !a.grad_x.empty(), want_parameters = !a.grad_weight.empty();
   const std::int64_t x_tiles = want_x ? tile_count(a.x.rows) : 0;
   std::vector<float> pair = lone_row_memory(a.x.rows, a.weight.cols, a.weight.rows);
-  const std::int64_t weight_tiles = tile_count(a.weight.rows);
-  const std::int64_t bias_tiles = (a.grad_y.cols + kBiasCols - 1) / kBiasCols;
+  const std::int64_t weight_tiles = want_parameters ? tile_count(a.weight.rows) : 0;
+  const std::int64_t bias_tiles = want_parameters ? (a.grad_y.cols + kBiasCols - 1) / kBiasCols : 0;
   exec.parallel(std::max(weight_tiles, x_tiles), [&](Team team) {
     const auto each = [&](std::int64_t tiles, const auto& f) {
       const Range mine = team.share(tiles);

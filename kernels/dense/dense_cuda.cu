@@ -148,7 +148,7 @@ void forward(const CudaExec& exec, const DenseArgsOf<T, Y>& a) {
 template <class T>
 void backward(const CudaExec& exec, const DenseGradArgsOf<T>& a) {
   check(exec, a);
-  grad_weight(exec, a);
+  if (!a.grad_weight.empty()) grad_weight(exec, a);
   if (!a.grad_x.empty()) grad_x(exec, a);
 }
 
