@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 
 # Kernels that move whole rows or the flat parameter buffer; mangled names. (Rows of z in bfloat16 move in quads of 8
 # bytes: four elements share a block of random words.)
-streaming='adam_quads|normal_fill_quads|round_runs|gather_runsIf|reparameterize_rows.*ELb[01]EfE|reparameterize_grad_quadsIfE|likelihood_rows.*Lb1E|likelihood_pieces.*Lb1E|likelihood_mean_quads|dense_activate|dense_derive|elbo_loss_data'
+streaming='adam_quads|normal_fill_quads|round_runs|gather_runsIf|reparameterize_rows.*ELb[01]EfE|reparameterize_grad_quadsIfE|likelihood_rows.*Lb1E|likelihood_pieces.*Lb1E|likelihood_mean_quads|categorical_pieces_of_rows|multinomial_rows|dense_activate|dense_derive|elbo_loss_data'
 
 failed=0
 for source in kernels/*/*_cuda.cu; do

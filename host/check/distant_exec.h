@@ -22,6 +22,7 @@
 #include "kernels/elbo_loss/elbo_loss.h"
 #include "kernels/free_bits/free_bits.h"
 #include "kernels/gather/gather.h"
+#include "kernels/gather/gather_csr.h"
 #include "kernels/gaussian_kl/gaussian_kl.h"
 #include "kernels/isotropic/isotropic.h"
 #include "kernels/likelihood/likelihood.h"
@@ -205,6 +206,11 @@ inline void sampled_kl(const DistantExec& exec, const SampledKlArgs& a) {
 }
 template <class T>
 void gather(const DistantExec& exec, const GatherArgs<T>& a) {
+  exec.run(
+      "gather", [&](const CpuExec& cpu) { gather(cpu, a); },
+      [&] { a.x(a.x.rows - 1, a.x.cols - 1) = 1.0f - a.x(a.x.rows - 1, a.x.cols - 1); });
+}
+inline void gather(const DistantExec& exec, const GatherCsrArgs& a) {
   exec.run(
       "gather", [&](const CpuExec& cpu) { gather(cpu, a); },
       [&] { a.x(a.x.rows - 1, a.x.cols - 1) = 1.0f - a.x(a.x.rows - 1, a.x.cols - 1); });

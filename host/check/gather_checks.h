@@ -7,6 +7,7 @@
 #include "host/check/check.h"
 #include "host/check/mirror.h"
 #include "kernels/gather/gather.h"
+#include "kernels/gather/gather_csr.h"
 #include "kernels/gather/gather_reference.h"
 
 namespace felbo::checks {
@@ -53,6 +54,53 @@ void check_gather(const Exec& exec, Binarize binarize, float divisor, Parity& pa
   }
 }
 
+/// Sparse rows, with and without elements, against their dense pixels.
+template <class Exec>
+void check_gather_csr(const Exec& exec, Binarize binarize, Parity& parity) {
+  const std::vector<std::uint32_t> index{4, 0, 2, 2, 3};
+  const auto batch = static_cast<std::int64_t>(index.size());
+  const NoiseStream noise{kNoiseSeed, 4000000000u, Purpose::kBinarize};
+  Mirror<Exec, std::uint32_t> rows = row_of(exec, index);
+  for (const std::int64_t cols : kWidths) {
+    parity.begin_case(fmt::format("B {} X {}", batch, cols));
+    std::mt19937 random(kInputSeed);
+    std::vector<std::int64_t> begins{0};
+    std::vector<std::uint32_t> columns;
+    std::vector<float> values, dense(static_cast<std::size_t>(5 * cols));
+    for (std::uint32_t i = 0; i < 5; ++i) {
+      for (std::uint32_t j = 0; i != 2 && j < cols; ++j) {
+        if (random() % 3 != 0) continue;
+        columns.push_back(j);
+        values.push_back(static_cast<float>(random() % 1000) / 800.0f);
+        dense[static_cast<std::size_t>(i * cols + j)] = values.back();
+      }
+      begins.push_back(static_cast<std::int64_t>(columns.size()));
+    }
+    if (columns.empty()) columns.push_back(0), values.push_back(1.0f);  // of no row
+    auto begin = row_of(exec, begins);
+    auto column = row_of(exec, columns);
+    auto value = row_of(exec, values);
+    Mirror<Exec, float> x(exec, batch, cols, {cols % 3, cols % 2});
+    GatherCsrArgs args;
+    args.begin = begin.vector();
+    args.column = column.vector();
+    args.value = value.vector();
+    args.rows = rows.vector();
+    args.binarize = binarize;
+    args.noise = noise;
+    args.x = x.matrix();
+    gather(exec, args);
+    std::vector<float> want;
+    for (const std::uint32_t i : index) {
+      for (std::uint32_t j = 0; j < cols; ++j) {
+        want.push_back(static_cast<float>(reference::gather_pixel<double>(
+            dense[static_cast<std::size_t>(i * cols + j)], 1.0f, binarize, noise, i, j)));
+      }
+    }
+    x.judge_bits(parity, "x", want);
+  }
+}
+
 template <class Exec>
 void add_gather_checks(std::vector<Check<Exec>>& checks) {
   const std::pair<const char*, Binarize> modes[] = {
@@ -65,6 +113,9 @@ void add_gather_checks(std::vector<Check<Exec>>& checks) {
         {fmt::format("gather/floats, {}", name), [mode = mode](const Exec& exec, Parity& parity) {
            for (const float divisor : {1.0f, 255.0f}) check_gather<float>(exec, mode, divisor, parity);
          }});
+    checks.push_back(
+        {fmt::format("gather/sparse, {}", name),
+         [mode = mode](const Exec& exec, Parity& parity) { check_gather_csr(exec, mode, parity); }});
   }
 }
 

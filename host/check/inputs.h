@@ -38,14 +38,18 @@ void fill_normal(View<T, 2> out, std::uint64_t seed, float scale = 1.0f, float s
 }
 
 /// Normals, made into what a likelihood may observe: themselves; values of [0, 1], two thirds of them 0 or 1;
-/// levels of grey over 255; counts, from 0 to a few hundred.
-inline void to_observations(View<float, 2> x, Observations kind) {
+/// levels of grey over 255; counts, from 0 to a few hundred; levels of K over K - 1.
+inline void to_observations(View<float, 2> x, const Likelihood& which) {
+  const Observations kind = which.observations();
+  const float last = static_cast<float>(which.categories - 1);
   for (std::int64_t i = 0; i < x.rows; ++i) {
     for (float* at = x.row(i); at != x.row(i) + x.cols; ++at) {
       const float unit = std::clamp(0.5f + *at, 0.0f, 1.0f);
       if (kind == Observations::kUnitInterval) *at = unit;
       if (kind == Observations::kGrey)
         *at = std::round(255.0f * std::clamp(0.5f + 0.4f * *at, 0.0f, 1.0f)) / 255.0f;
+      if (kind == Observations::kLevels)
+        *at = std::round(last * std::clamp(0.5f + 0.4f * *at, 0.0f, 1.0f)) / std::max(last, 1.0f);
       if (kind == Observations::kCounts) *at = std::floor(std::exp(1.4f * *at + 0.7f));
     }
   }

@@ -21,7 +21,7 @@ template <class Exec>
 Mirror<Exec, float> observations(const Exec& exec, const Likelihood& which, const RowsCase& c,
                                  Layout layout) {
   auto x = normals(exec, c.data, c.dimensions, layout, kInputSeed);
-  to_observations(x.host(), which.observations());
+  to_observations(x.host(), which);
   x.send();
   return x;
 }
@@ -107,7 +107,11 @@ void add_likelihood_checks(std::vector<Check<Exec>>& checks) {
   add("bernoulli", likelihood_from_names("bernoulli", "unit", clamp));
   for (const char* variance : {"unit", "fixed:0.3", "learned", "per-dimension", "per-element"})
     add(fmt::format("gaussian, {}", variance), likelihood_from_names("gaussian", variance, clamp));
-  for (const char* family : {"continuous-bernoulli", "poisson"})
+  for (const int categories : {2, 10, 256}) {
+    add(fmt::format("categorical, {}", categories),
+        likelihood_from_names("categorical", "unit", clamp, 5.0f, categories));
+  }
+  for (const char* family : {"continuous-bernoulli", "poisson", "multinomial"})
     add(family, likelihood_from_names(family, "unit", clamp));
   for (const char* family : {"laplace", "student-t", "discretized-logistic", "negative-binomial",
                              "zero-inflated-negative-binomial"}) {

@@ -81,7 +81,10 @@ inline double samples_k(int samples) { return samples + 6; }
 
 /// Of log p of one element: exp and log1p within 2 and 3 ulp and up to 5 roundings beside them; more of both
 /// in the families with two or three functions an element, and a negative binomial's have six, two of which
-/// (the remainders of log Gamma and psi) are within 2 and 4.
+/// (the remainders of log Gamma and psi) are within 2 and 4. A softmax is a sum of up to K exponentials
+/// within 2, of which up to 16 are added in float before they go on in double (K < 40: all of them), and a
+/// division; a multinomial's element is a Poisson's with that beside it, and CUDA's running sums are rescaled
+/// by an exponential each time that a larger logit comes: a few times a row.
 inline double element_k(const Likelihood& which) {
   switch (which.family) {
     case LikelihoodFamily::kStudentT:
@@ -91,6 +94,8 @@ inline double element_k(const Likelihood& which) {
       return 10;
     case LikelihoodFamily::kNegativeBinomial:
     case LikelihoodFamily::kZeroInflatedNegativeBinomial:
+    case LikelihoodFamily::kMultinomial:
+    case LikelihoodFamily::kCategorical:
       return 24;
     default:
       return 6;
@@ -112,6 +117,9 @@ inline double mean_k(const Likelihood& which) {
       return 2;
     case LikelihoodFamily::kZeroInflatedNegativeBinomial:
       return 7;
+    case LikelihoodFamily::kCategorical:
+    case LikelihoodFamily::kMultinomial:
+      return 24;  // a softmax of logits within a few units of one another
     default:
       return 0;
   }

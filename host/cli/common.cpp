@@ -61,7 +61,7 @@ DataSet load_run_data(const std::string& spec, const RunConfig& config, bool fra
   FELBO_CHECK(!fraction_given || !(data.valid || data.test),
               "--valid-fraction {}: {} has a {} part of its own; --valid-fraction is for sets without one",
               config.valid_fraction, spec, data.valid ? "valid" : "test");
-  scale_bytes(config, data);
+  scale_data(config, data);
   return hold_out(std::move(data), config.valid_fraction);
 }
 

@@ -78,7 +78,12 @@ struct Training {
   std::filesystem::path run;
 };
 
-DataMoments moments(const DataPart& train) { return {column_means(train), mean_column_variance(train)}; }
+DataMoments moments(const DataPart& train, const Likelihood& likelihood) {
+  DataMoments m{column_means(train), mean_column_variance(train), {}};
+  if (likelihood.family == LikelihoodFamily::kCategorical)
+    m.level_shares = level_shares(train, likelihood.categories);
+  return m;
+}
 
 /// Steps of the whole run; throws std::invalid_argument if they are more than the noise counter can name.
 void check_steps(const RunConfig& config, std::int64_t rows) {
@@ -93,6 +98,7 @@ void check_steps(const RunConfig& config, std::int64_t rows) {
 PreparedRun start_new(TrainFlags& flags) {
   check_new_run(flags.out, flags.force);
   DataSet data = load_run_data(flags.config.data, flags.config, flags.fraction_given);
+  set_categories(flags.config, data);
   validate(flags.config, data.train.cols);
   check_memory(flags.config, data.train.cols, data.train.rows);
   warn_of_domain(flags.config, data);
@@ -101,7 +107,8 @@ PreparedRun start_new(TrainFlags& flags) {
   set_family_defaults(flags.config);
   Vae vae(vae_config(flags.config, data.train.cols));
   ModelState<CpuExec> state(CpuExec(1), vae);
-  std::ranges::copy(initial_parameters(vae, moments(data.train), flags.config.seed), state.parameters.data());
+  const DataMoments of_train = moments(data.train, vae.config().likelihood);
+  std::ranges::copy(initial_parameters(vae, of_train, flags.config.seed), state.parameters.data());
   return {flags.config, std::move(data), std::move(vae), std::move(state), flags.out};
 }
 

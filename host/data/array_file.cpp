@@ -10,6 +10,7 @@
 
 #include "host/data/idx.h"
 #include "host/data/npy.h"
+#include "host/data/npz.h"
 
 namespace felbo {
 namespace {
@@ -73,9 +74,10 @@ DataPart read_array_file(const std::string& path) {
   FELBO_CHECK(!head.empty(), "{}: the file is empty", path);
   if (is_npy(head)) return read_array(source, read_npy_header(source));
   if (is_idx(head)) return read_array(source, read_idx_header(source));
+  if (is_zip(head)) return read_npz(path);
   throw std::invalid_argument(fmt::format(
       "{}: not a data file: it begins with {:02x}, expected an IDX file (00 00 TYPE DIMENSIONS), a .npy file "
-      "(93 'NUMPY') or either of them gzipped (1f 8b)",
+      "(93 'NUMPY'), either of them gzipped (1f 8b), or a .npz file of sparse rows (50 4b)",
       path,
       fmt::join(
           std::vector<unsigned char>(head.begin(), head.begin() + std::min<std::size_t>(head.size(), 4)),

@@ -17,8 +17,8 @@ struct ArrayHeader {
   std::vector<std::int64_t> sizes;  // outermost first; not negative
 };
 
-/// Reads one part from `path`, an IDX or .npy file, plain or gzipped, found by content. Throws as load_data()
-/// does.
+/// Reads one part from `path`, an IDX or .npy file, plain or gzipped, or a .npz file, found by content.
+/// Throws as load_data() does.
 DataPart read_array_file(const std::string& path);
 
 /// Reads the values that follow a header, to the end of the file. Throws std::invalid_argument unless they

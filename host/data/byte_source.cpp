@@ -115,6 +115,8 @@ ByteSource::ByteSource(std::string path) : path_(std::move(path)) {
   }
 }
 
+ByteSource::ByteSource(std::string name, std::FILE* stream) : path_(std::move(name)), file_(stream) {}
+
 ByteSource::~ByteSource() = default;
 
 void ByteSource::read(void* to, std::int64_t count, std::string_view what) {

@@ -21,6 +21,9 @@ class ByteSource {
  public:
   /// Throws std::invalid_argument unless `path` is a regular file that can be read.
   explicit ByteSource(std::string path);
+  /// Bytes of an open stream, which are taken as they are; `name` stands for the file in messages. Their
+  /// number is not known, so memory grows as they arrive.
+  ByteSource(std::string name, std::FILE* stream);
   ~ByteSource();
 
   const std::string& path() const { return path_; }

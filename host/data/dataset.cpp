@@ -40,7 +40,7 @@ DataSet load_builtin(const std::string& spec) {
 }
 
 std::string describe(const DataPart& part) {
-  const std::string_view type = part.is_bytes() ? "uint8" : "float32";
+  const std::string_view type = part.is_sparse() ? "sparse rows" : (part.is_bytes() ? "uint8" : "float32");
   if (part.shape == ImageShape{}) return fmt::format("{} columns of {}", part.cols, type);
   return fmt::format("{} x {} pictures of {}", part.shape.height, part.shape.width, type);
 }
@@ -48,7 +48,7 @@ std::string describe(const DataPart& part) {
 void check_same_kind(const std::string& folder, const DataPart& train, const std::optional<DataPart>& part,
                      std::string_view name) {
   FELBO_CHECK(!part || (part->cols == train.cols && part->shape == train.shape &&
-                        part->is_bytes() == train.is_bytes()),
+                        part->is_bytes() == train.is_bytes() && part->is_sparse() == train.is_sparse()),
               "{}: the {} part has {}, the train part {}; all parts must agree: are they of one data set?",
               folder, name, part ? describe(*part) : "", describe(train));
 }

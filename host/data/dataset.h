@@ -15,6 +15,7 @@ struct DataSet {
   DataPart train;
   std::optional<DataPart> valid;
   std::optional<DataPart> test;
+  int levels = 0;  // K where the values stand for levels 0 ... K - 1 (scale_data() in run_config.h)
 };
 
 /// Loads `spec`, which is one of
@@ -23,7 +24,8 @@ struct DataSet {
 ///     name is a train part. Of a plain file and its .gz the plain one is read. Label files are ignored.
 ///   - one file, which becomes the train part: IDX (uint8, float32; rows x columns or rows x height x width),
 ///   plain or
-///     gzipped, or .npy (versions 1.0 to 3.0; uint8 or little-endian float32, C order, the same shapes).
+///     gzipped, or .npy (versions 1.0 to 3.0; uint8 or little-endian float32, C order, the same shapes), or
+///     .npz with sparse rows (npz.h).
 ///   - builtin:glyphs or builtin:linear-gaussian (glyphs.h, linear_gaussian.h), with an optional :SEED
 ///   (default 0).
 /// The format is found by content, never by name.
@@ -50,6 +52,10 @@ struct DataSummary {
   bool all_binary = false;  // every value is 0 or 1
 };
 DataSummary summarize(const DataPart& part);
+
+/// The share of rows in which each column has each level k = 0 ... levels - 1, (cols, levels), of values that
+/// are k / max(levels - 1, 1) as a model sees them; half a row more for each level, so that none is 0.
+std::vector<double> level_shares(const DataPart& part, int levels);
 
 /// The mean of each column (length cols), of values as a model sees them, accumulated in double.
 std::vector<double> column_means(const DataPart& part);

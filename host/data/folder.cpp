@@ -23,7 +23,8 @@ bool contains(std::string_view name, std::string_view what) {
 /// Downloads under way or refused (.part, .wrong), backups and the like are no data files.
 bool has_data_ending(std::string_view name) {
   if (name.ends_with(".gz")) name.remove_suffix(3);
-  return name.ends_with("ubyte") || name.ends_with("idx") || name.ends_with(".npy") || !contains(name, ".");
+  return name.ends_with("ubyte") || name.ends_with("idx") || name.ends_with(".npy") ||
+         name.ends_with(".npz") || !contains(name, ".");
 }
 
 Role role_of(std::string_view name) {

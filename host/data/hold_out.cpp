@@ -47,6 +47,21 @@ std::vector<T> move_rows(std::vector<T>& from, const std::vector<bool>& chosen, 
   return moved;
 }
 
+/// The same of sparse rows.
+std::optional<CsrRows> move_sparse(std::optional<CsrRows>& from, const std::vector<bool>& chosen) {
+  if (!from) return std::nullopt;
+  CsrRows kept{{0}, {}, {}}, moved{{0}, {}, {}};
+  for (std::size_t row = 0; row < chosen.size(); ++row) {
+    CsrRows& to = chosen[row] ? moved : kept;
+    const std::int64_t begin = from->begin[row], end = from->begin[row + 1];
+    to.column.insert(to.column.end(), from->column.begin() + begin, from->column.begin() + end);
+    to.value.insert(to.value.end(), from->value.begin() + begin, from->value.begin() + end);
+    to.begin.push_back(static_cast<std::int64_t>(to.column.size()));
+  }
+  from = std::move(kept);
+  return moved;
+}
+
 }  // namespace
 
 DataSet hold_out(DataSet set, double valid_fraction) {
@@ -68,6 +83,7 @@ DataSet hold_out(DataSet set, double valid_fraction) {
   valid.divisor = train.divisor;
   valid.bytes = move_rows(train.bytes, chosen, count, train.cols);
   valid.floats = move_rows(train.floats, chosen, count, train.cols);
+  valid.sparse = move_sparse(train.sparse, chosen);
   valid.exact_log_px = move_rows(train.exact_log_px, chosen, count, 1);
   train.rows -= count;
   set.valid = std::move(valid);

@@ -118,13 +118,12 @@ class DictReader {
   std::size_t at_ = 0;
 };
 
-ArrayHeader::Type value_type(const std::string& path, std::string_view descr) {
-  const std::string_view name = descr.substr(1, descr.size() - 2);
+ArrayHeader::Type value_type(const std::string& path, std::string_view name) {
   if (name == "|u1") return ArrayHeader::Type::kUint8;
   FELBO_CHECK(name == "<f4",
               "{}: .npy type {} is not supported; expected '|u1' (uint8) or '<f4' (float32): save "
               "array.astype('float32') instead",
-              path, descr);
+              path, name.starts_with('[') ? std::string(name) : fmt::format("'{}'", name));
   return ArrayHeader::Type::kFloat32;
 }
 
@@ -152,17 +151,24 @@ std::string read_dict_text(ByteSource& source) {
 
 bool is_npy(std::string_view head) { return head.starts_with(kMagic); }
 
-ArrayHeader read_npy_header(ByteSource& source) {
+NpyHeader read_npy_text(ByteSource& source) {
   const std::string text = read_dict_text(source);
   DictReader dict(source.path(), text);
   dict.read();
-  const ArrayHeader::Type type = value_type(source.path(), *dict.descr);
-  FELBO_CHECK(!*dict.fortran_order,
+  std::string_view type = *dict.descr;
+  if (!type.starts_with('[')) type = type.substr(1, type.size() - 2);
+  return {std::string(type), *dict.fortran_order, *dict.shape};
+}
+
+ArrayHeader read_npy_header(ByteSource& source) {
+  const NpyHeader header = read_npy_text(source);
+  const ArrayHeader::Type type = value_type(source.path(), header.type);
+  FELBO_CHECK(!header.fortran_order,
               "{}: the array is in Fortran order (columns first); expected C order: save "
               "numpy.ascontiguousarray(array) "
               "instead",
               source.path());
-  return {type, /*big_endian=*/false, *dict.shape};
+  return {type, /*big_endian=*/false, header.shape};
 }
 
 }  // namespace felbo

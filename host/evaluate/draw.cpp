@@ -110,8 +110,20 @@ double zero_inflated(double mean, double alpha, double logit, ElementWords& word
   return extra ? 0.0 : negative_binomial(mean, alpha, words);
 }
 
-/// A family whose dimensions are not independent, or that has other than `outputs` numbers for each of X,
-/// needs a loop of its own beside draw_observations(); all others belong here.
+/// A level of K logits that lie side by side, as a share of the largest.
+double categorical(const float* logits, int categories, ElementWords& words) {
+  const double largest = static_cast<double>(*std::max_element(logits, logits + categories));
+  const auto weight = [&](int k) { return std::exp(static_cast<double>(logits[k]) - largest); };
+  double sum = 0.0;
+  for (int k = 0; k < categories; ++k) sum += weight(k);
+  double left = words.uniform() * sum;
+  int k = 0;
+  while (k + 1 < categories && left >= weight(k)) left -= weight(k++);
+  return static_cast<double>(k) / std::max(categories - 1, 1);
+}
+
+/// A family with one draw from each `locations` numbers of a dimension. The levels of a categorical lie
+/// otherwise, and a multinomial's dimensions are not independent.
 double draw(const Likelihood& which, const Element& e, ElementWords& words) {
   const double first = e.location(0);
   switch (which.family) {
@@ -133,6 +145,9 @@ double draw(const Likelihood& which, const Element& e, ElementWords& words) {
       return negative_binomial(mean_of_counts(first), std::exp(e.log_var), words);
     case LikelihoodFamily::kZeroInflatedNegativeBinomial:
       return zero_inflated(mean_of_counts(first), std::exp(e.log_var), e.location(1), words);
+    case LikelihoodFamily::kCategorical:
+    case LikelihoodFamily::kMultinomial:
+      break;
   }
   throw std::logic_error("a likelihood family that nothing can be drawn from");
 }
@@ -180,16 +195,22 @@ std::vector<float> draw_observations(const Likelihood& which, View<const float, 
               which.own_parameters(X), own.size);
   FELBO_CHECK(output.rows <= (std::int64_t{1} << 32) - first_row,
               "the noise has names for 2^32 rows: {} from {} on are too many", output.rows, first_row);
-  const int locations = which.locations();
+  FELBO_CHECK(
+      which.family != LikelihoodFamily::kMultinomial,
+      "a multinomial's counts of a row have a sum N that the model does not give: take E[x / N|z] in place "
+      "of draws");
+  const bool levels = which.family == LikelihoodFamily::kCategorical;
+  const int locations = levels ? which.categories : which.locations();
   const NoiseStream now = noise.now();
   std::vector<float> x;
   x.reserve(static_cast<std::size_t>(output.rows * X));
   for (std::int64_t i = 0; i < output.rows; ++i) {
     for (std::int64_t j = 0; j < X; ++j) {
-      const float* first = output.row(i) + j;
-      const Element element{first, X, log_var_of(which, own, first, X, j)};
+      const float* first = output.row(i) + (levels ? j * locations : j);
+      const Element element{first, levels ? 1 : X, log_var_of(which, own, first, X, j)};
       ElementWords words(now, first_row + static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(j));
       x.push_back(has_nan(element, locations) ? std::numeric_limits<float>::quiet_NaN()
+                  : levels                    ? to_float(categorical(first, locations, words))
                                               : to_float(draw(which, element, words)));
     }
   }

@@ -417,5 +417,40 @@ TEST(Draw, RefusesShapesThatDoNotFit) {
   EXPECT_EQ(message(family("gaussian"), 5, 0, 0xfffffffeu), "nothing was thrown");
 }
 
+// The share of each level is within 5 standard errors of its softmax: a false alarm in 1 of 300,000 runs. The
+// second dimension has logits of its own.
+TEST(DrawObservations, LevelsOfACategorical) {
+  Likelihood which{.family = LikelihoodFamily::kCategorical, .categories = 4};
+  constexpr std::int64_t kDraws = 20'000;
+  const std::vector<float> logits{0.5f, -1.0f, 2.0f, 0.0f, -30.0f, 1.0f, 1.0f, -2.0f};
+  std::vector<float> output;
+  for (std::int64_t i = 0; i < kDraws; ++i) output.insert(output.end(), logits.begin(), logits.end());
+  const std::vector<float> x = draw_observations(which, View<const float, 2>(output.data(), kDraws, 8), {},
+                                                 {3, 0, Purpose::kObservation});
+  ASSERT_EQ(x.size(), 2u * kDraws);
+  for (std::size_t j = 0; j < 2; ++j) {
+    double sum = 0;
+    for (std::size_t k = 0; k < 4; ++k) sum += std::exp(double(logits[4 * j + k]));
+    std::vector<double> counts(4);
+    for (std::size_t i = j; i < x.size(); i += 2) {
+      const double level = std::round(3 * double(x[i]));
+      EXPECT_NEAR(double(x[i]), level / 3, 1e-7);
+      counts.at(std::size_t(level)) += 1;
+    }
+    for (std::size_t k = 0; k < 4; ++k) {
+      const double p = std::exp(double(logits[4 * j + k])) / sum;
+      EXPECT_NEAR(counts[k], kDraws * p, 5 * std::sqrt(kDraws * p * (1 - p)) + 0.5) << j << " " << k;
+    }
+  }
+}
+
+TEST(DrawObservations, AMultinomialHasNoTotalOfItsOwn) {
+  const std::vector<float> output(3);
+  EXPECT_THROW(
+      draw_observations({.family = LikelihoodFamily::kMultinomial}, View<const float, 2>(output.data(), 1, 3),
+                        {}, {1, 0, Purpose::kObservation}),
+      std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace felbo

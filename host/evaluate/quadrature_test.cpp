@@ -33,6 +33,10 @@ DataPart data_of(const Likelihood& which) {
       case Observations::kGrey:
         x = std::round(255.0f * level) / 255.0f;
         break;
+      case Observations::kLevels:
+        x = std::round(static_cast<float>(which.categories - 1) * level) /
+            static_cast<float>(which.categories - 1);
+        break;
       case Observations::kCounts:
         x = std::round(4.0f * level) - 1.0f > 0.0f ? std::round(4.0f * level) - 1.0f : 0.0f;
         break;
@@ -130,12 +134,12 @@ double integrated_log_px(Model& model, const DataPart& data, std::int64_t row) {
 TEST(Quadrature, TheBoundIsTheIntegralForEveryLikelihood) {
   for (const char* name :
        {"bernoulli", "continuous-bernoulli", "gaussian", "laplace", "student-t", "discretized-logistic",
-        "poisson", "negative-binomial", "zero-inflated-negative-binomial"}) {
+        "poisson", "negative-binomial", "zero-inflated-negative-binomial", "categorical", "multinomial"}) {
     const bool has_variance = likelihood_from_names(name, "unit", {}).has_variance();
     for (const char* variance : {"unit", "fixed:0.3", "learned", "per-dimension", "per-element"}) {
       if (!has_variance && std::string(variance) != "unit") continue;
       SCOPED_TRACE(std::string(name) + " " + variance);
-      Model model(likelihood_from_names(name, variance, {}));
+      Model model(likelihood_from_names(name, variance, {}, 5.0f, 4));
       const DataPart part = data_of(model.vae.config().likelihood);
       const CpuExec exec(2);
       const ResidentData<CpuExec> data(exec, part);

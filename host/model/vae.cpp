@@ -54,6 +54,7 @@ float mean_bias(const Likelihood& likelihood, double mean) {
       return static_cast<float>(continuous_bernoulli_logit(unit));
     case LikelihoodFamily::kPoisson:
     case LikelihoodFamily::kNegativeBinomial:
+    case LikelihoodFamily::kMultinomial:
       return static_cast<float>(std::log(positive));
     case LikelihoodFamily::kZeroInflatedNegativeBinomial:
       return static_cast<float>(std::log(positive / (1.0 - kExtraZeros)));
@@ -158,7 +159,15 @@ std::vector<float> initial_parameters(const Vae& vae, const DataMoments& moments
   const float log_var = std::clamp(static_cast<float>(std::log(std::max(scale, 1e-12))),
                                    config.likelihood.clamp.lo, config.likelihood.clamp.hi);
   const View<float, 1> bias = vector_of(flat, vae.table()[vae.decoder().layers().back().bias]);
+  const std::vector<double>& shares = moments.level_shares;
+  const bool levels = config.likelihood.family == LikelihoodFamily::kCategorical;
+  FELBO_CHECK(!levels || static_cast<std::int64_t>(shares.size()) == bias.size,
+              "{} shares of levels for {} logits", shares.size(), bias.size);
   for (std::int64_t i = 0; i < bias.size; ++i) {
+    if (levels) {
+      bias(i) = static_cast<float>(std::log(shares[static_cast<std::size_t>(i)]));
+      continue;
+    }
     const double mean = moments.mean[static_cast<std::size_t>(i % config.dimensions)];
     bias(i) = output_bias(config.likelihood, static_cast<int>(i / config.dimensions), mean, log_var);
   }

@@ -81,14 +81,16 @@ class Vae {
 
 /// What initial parameters take from the training data, intensities in the units of x.
 struct DataMoments {
-  std::vector<double> mean;  // (X) of each dimension
-  double variance = 1.0;     // averaged over the dimensions
+  std::vector<double> mean;               // (X) of each dimension
+  double variance = 1.0;                  // averaged over the dimensions
+  std::vector<double> level_shares = {};  // (X, K) of a categorical: of the data at each level, above 0
 };
 
 /// Initial parameters, a function of the seed alone: weights and biases uniform in +-1 / sqrt(in), a standard
 /// deviation of 1 / sqrt(3 in) (after LeCun, Bottou, Orr and Mueller, "Efficient BackProp", 1998,
 /// section 4.6; PyTorch's default for linear layers); the decoder's last bias such that p(x|z = 0) has about
-/// the data's mean (the logit of it for Bernoulli), and log-variances such that it has the data's variance.
+/// the data's mean (the logit of it for Bernoulli) or, for a categorical, its shares of levels, and
+/// log-variances such that it has the data's variance.
 std::vector<float> initial_parameters(const Vae& vae, const DataMoments& moments, std::uint64_t seed);
 
 /// Everything one pass over at most `max_batch` data with `max_samples` samples each needs, allocated once.

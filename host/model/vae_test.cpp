@@ -239,6 +239,25 @@ TEST(InitialParameters, OtherLikelihoodsStartAtTheDatasMoments) {
   EXPECT_NEAR(bias_of("zero-inflated-negative-binomial", even, 14), std::log(0.25), 1e-6);
 }
 
+// p(x|z = 0) is the data's: shares of levels beside one another, and the columns' shares of a row.
+TEST(InitialParameters, SoftmaxesStartAtTheDatasShares) {
+  VaeConfig c = config_of();
+  c.likelihood = likelihood_from_names("categorical", "unit", {}, 5, 3);
+  DataMoments moments = kMoments;
+  for (int i = 0; i < 21; ++i) moments.level_shares.push_back(0.01 * (i + 1));
+  const Vae levels(c);
+  EXPECT_EQ(levels.decoder().out(), 21);
+  std::vector<float> flat = initial_parameters(levels, moments, 3);
+  for (std::int64_t i = 0; i < 21; ++i)
+    EXPECT_EQ(tensor(levels, flat, "decoder.2.bias")(i), static_cast<float>(std::log(0.01 * double(i + 1))));
+  EXPECT_THROW(initial_parameters(levels, kMoments, 3), std::invalid_argument);
+  c.likelihood = likelihood_from_names("multinomial", "unit", {});
+  const Vae shares(c);
+  EXPECT_TRUE(shares.reads_log_counts());
+  flat = initial_parameters(shares, {{0, 1, 2, 3, 4, 5, 6}, 30}, 3);
+  EXPECT_NEAR(tensor(shares, flat, "decoder.2.bias")(4), std::log(4.0), 1e-6);
+}
+
 TEST(InitialParameters, LogVariancesStartWithinTheClamp) {
   const Vae vae(config_of("gaussian"));  // [-4, 5]
   for (const auto& [variance, want] :

@@ -9,8 +9,20 @@ namespace {
 
 constexpr std::int64_t kBlock = 512;  // rows at a time: a product instead of as many outer products
 
+Matrix sparse_rows_of(const DataPart& part, std::int64_t first, std::int64_t count) {
+  Matrix rows = Matrix::Zero(count, part.cols);
+  const CsrRows& csr = *part.sparse;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto row = static_cast<std::size_t>(first + i);
+    for (std::int64_t e = csr.begin[row]; e < csr.begin[row + 1]; ++e)
+      rows(i, csr.column[static_cast<std::size_t>(e)]) = double(csr.value[static_cast<std::size_t>(e)]);
+  }
+  return rows;
+}
+
 /// Rows first ... first + count - 1 as a model sees them, (count, X).
 Matrix rows_of(const DataPart& part, std::int64_t first, std::int64_t count) {
+  if (part.is_sparse()) return sparse_rows_of(part, first, count);
   Matrix rows(count, part.cols);
   for (std::int64_t i = 0; i < count; ++i) {
     for (std::int64_t j = 0; j < part.cols; ++j) {

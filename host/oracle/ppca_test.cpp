@@ -127,6 +127,17 @@ std::string refusal(const std::function<void()>& action) {
   return "";
 }
 
+TEST(Ppca, SparseRowsHaveTheCovarianceOfTheDenseOnes) {
+  DataPart dense, sparse;
+  dense.rows = sparse.rows = 3;
+  dense.cols = sparse.cols = 4;
+  dense.floats = {0, 2, 0, 1, 0, 0, 0, 0, 3, 0, 0, 0};
+  sparse.sparse = CsrRows{{0, 2, 2, 3}, {1, 3, 0}, {2, 1, 3}};
+  const DataCovariance got = data_covariance(sparse), want = data_covariance(dense);
+  EXPECT_EQ(got.mean, want.mean);
+  EXPECT_EQ(got.covariance, want.covariance);
+}
+
 TEST(Ppca, Refuses) {
   const DataCovariance data = data_covariance(some_data(20, 4));
   for (const int latent : {0, 4, 5})

@@ -61,10 +61,15 @@ Likelihood likelihood_of(const RunConfig& config, const LogVarClamp& clamp) {
   FELBO_CHECK(!config.degrees_of_freedom || family == LikelihoodFamily::kStudentT,
               "--degrees-of-freedom {} goes with --likelihood student-t, not {}",
               config.degrees_of_freedom.value_or(0), config.likelihood);
+  FELBO_CHECK(!config.categories || family == LikelihoodFamily::kCategorical,
+              "--categories {} goes with --likelihood categorical, not {}", config.categories.value_or(0),
+              config.likelihood);
+  check_range("--categories", config.categories.value_or(1), 1, kMostCategories);
   RunConfig whole = config;
   set_family_defaults(whole);
   return likelihood_from_names(config.likelihood, whole.variance.empty() ? "learned" : whole.variance, clamp,
-                               static_cast<float>(whole.degrees_of_freedom.value_or(5)));
+                               static_cast<float>(whole.degrees_of_freedom.value_or(5)),
+                               whole.categories.value_or(256));
 }
 
 Posterior posterior_of(const RunConfig& config) {
@@ -93,13 +98,14 @@ Prior prior_of(const RunConfig& config) {
   return prior;
 }
 
-/// Binarised data are neither levels of grey nor counts.
+/// Binarised data are neither levels nor counts.
 void check_binarize(const RunConfig& config) {
   const Observations kind = Likelihood{.family = family_of(config)}.observations();
-  FELBO_CHECK(config.binarize == "none" || (kind != Observations::kGrey && kind != Observations::kCounts),
+  const bool counts = kind == Observations::kCounts, levels = kind == Observations::kLevels;
+  FELBO_CHECK(config.binarize == "none" || (kind != Observations::kGrey && !counts && !levels),
               "--binarize {} makes 0 and 1 of the data, --likelihood {} is one of {}: use --binarize none",
               config.binarize, config.likelihood,
-              kind == Observations::kGrey ? "256 levels of grey" : "counts");
+              counts ? "counts" : (levels ? "levels" : "256 levels of grey"));
 }
 
 /// The parts of a set, with their names.
@@ -110,18 +116,50 @@ void for_parts(Set& data, const F& f) {
   if (data.test) f("test", *data.test);
 }
 
-/// Throws unless `fits` every float of the part; `expected` ends the message.
+/// Calls f(row, column, value) with each value as it is stored; of sparse rows with each element.
+template <class F>
+void for_values(const DataPart& part, const F& f) {
+  for (std::int64_t i = 0; i < part.rows; ++i) {
+    if (part.is_sparse()) {
+      for (std::int64_t e = part.sparse->begin[i]; e < part.sparse->begin[i + 1]; ++e)
+        f(i, std::int64_t{part.sparse->column[e]}, part.sparse->value[e]);
+      continue;
+    }
+    for (std::int64_t j = 0; j < part.cols; ++j)
+      f(i, j, part.is_bytes() ? static_cast<float>(part.byte_view()(i, j)) : part.float_view()(i, j));
+  }
+}
+
+/// Throws unless `fits` every value of the part; `expected` ends the message.
+template <class F>
+void check_each(const DataSet& data, const char* name, const DataPart& part, const std::string& expected,
+                const F& fits) {
+  for_values(part, [&](std::int64_t i, std::int64_t j, float value) {
+    FELBO_CHECK(fits(value), "{}: {} part, row {}, column {} (from 0): {}, but {}", data.spec, name, i, j,
+                value, expected);
+  });
+}
 template <class F>
 void check_floats(const DataSet& data, const char* name, const DataPart& part, const std::string& expected,
                   const F& fits) {
-  if (part.is_bytes()) return;
-  for (std::int64_t i = 0; i < part.rows; ++i) {
-    for (std::int64_t j = 0; j < part.cols; ++j) {
-      const float value = part.float_view()(i, j);
-      FELBO_CHECK(fits(value), "{}: {} part, row {}, column {} (from 0): {}, but {}", data.spec, name, i, j,
-                  value, expected);
-    }
-  }
+  if (!part.is_bytes()) check_each(data, name, part, expected, fits);
+}
+
+/// The number of levels that the data have, or --categories; throws unless every value is one of them.
+int levels_of(const RunConfig& config, const DataSet& data) {
+  float largest = config.categories ? static_cast<float>(*config.categories - 1) : 0.0f;
+  const float limit = config.categories ? largest : static_cast<float>(kMostCategories - 1);
+  for_parts(data, [&](const char* name, const DataPart& part) {
+    FELBO_CHECK(!part.is_sparse(),
+                "{}: the {} part is sparse rows, but --likelihood categorical needs a dense array of levels",
+                data.spec, name);
+    const std::string expected = fmt::format("--likelihood categorical needs levels 0, 1, 2, ... up to {}{}",
+                                             limit, config.categories ? " (--categories)" : "");
+    check_each(data, name, part, expected,
+               [&](float v) { return v >= 0.0f && v <= limit && v == std::floor(v); });
+    for_values(part, [&](std::int64_t, std::int64_t, float v) { largest = std::max(largest, v); });
+  });
+  return static_cast<int>(largest) + 1;
 }
 
 /// Counts above this are whole numbers whatever they were.
@@ -313,9 +351,24 @@ void set_family_defaults(RunConfig& config) {
   }
 }
 
-void scale_bytes(const RunConfig& config, DataSet& data) {
-  if (Likelihood{.family = family_of(config)}.observations() != Observations::kCounts) return;
-  for_parts(data, [](const char*, DataPart& part) { part.divisor = 1.0f; });
+void scale_data(const RunConfig& config, DataSet& data) {
+  const Observations kind = Likelihood{.family = family_of(config)}.observations();
+  float divisor = 1.0f;
+  if (kind == Observations::kLevels) {
+    data.levels = levels_of(config, data);
+    divisor = static_cast<float>(std::max(data.levels - 1, 1));
+  } else if (kind != Observations::kCounts) {
+    return;
+  }
+  for_parts(data, [=](const char*, DataPart& part) {
+    part.divisor = divisor;
+    for (float& level : part.floats) level /= divisor;
+  });
+}
+
+void set_categories(RunConfig& config, const DataSet& data) {
+  if (family_of(config) == LikelihoodFamily::kCategorical && !config.categories)
+    config.categories = data.levels;
 }
 
 std::string check_domain(const RunConfig& config, const DataSet& data) {

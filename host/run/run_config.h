@@ -27,6 +27,7 @@ struct RunConfig {
   std::string likelihood = "bernoulli";
   std::string variance;                      // empty: learned where the likelihood has one
   std::optional<double> degrees_of_freedom;  // of student-t; empty: 5 there
+  std::optional<int> categories;             // of categorical; empty: as many as the data have levels
   std::string posterior = "diagonal-gaussian";
   std::optional<std::int64_t> flow_steps;  // of planar-flow; empty: 8 there
   std::string prior = "standard-normal";
@@ -85,8 +86,13 @@ void check_memory(const RunConfig& config, std::int64_t dimensions, std::int64_t
 /// Fills in what a likelihood, posterior or prior takes where nothing is said: --variance,
 /// --degrees-of-freedom, --flow-steps and --components.
 void set_family_defaults(RunConfig& config);
-/// Has bytes counted, not divided by 255, where the likelihood is one of counts.
-void scale_bytes(const RunConfig& config, DataSet& data);
+/// Has bytes counted, not divided by 255, where the likelihood is one of counts; and levels k, bytes or
+/// floats, divided by K - 1 where it is categorical: K is --categories, or else the largest level of all
+/// parts and 1, and stands in data.levels. Throws std::invalid_argument, with row and column, for what is no
+/// level.
+void scale_data(const RunConfig& config, DataSet& data);
+/// Takes --categories from the data that scale_data() has seen, where it is not given and needed.
+void set_categories(RunConfig& config, const DataSet& data);
 /// Whether the data can be the likelihood's: throws std::invalid_argument for values outside [0, 1] under a
 /// (continuous) Bernoulli, for floats that are not k / 255 under a discretised logistic, and for counts that
 /// are negative or not whole, with row and column. Returns a warning where the figures would not be

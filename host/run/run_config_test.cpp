@@ -470,7 +470,8 @@ TEST(RunConfigDomain, EachLikelihoodTakesItsOwn) {
   refused({0, 0.5f},
           "train part, row 0, column 1 (from 0): 0.5, but --likelihood discretized-logistic needs bytes");
   refused({0, 1}, "test part, row 0, column 0 (from 0): -1", {-1});
-  for (const char* counts : {"poisson", "negative-binomial", "zero-inflated-negative-binomial"}) {
+  for (const char* counts :
+       {"poisson", "negative-binomial", "zero-inflated-negative-binomial", "multinomial"}) {
     c.likelihood = counts;
     EXPECT_EQ(check_domain(c, set_of({0, 1, 7, 1e6f})), "");
     refused({0, 3, -1}, "column 2 (from 0): -1, but --likelihood " + std::string(counts) + " needs counts");
@@ -485,13 +486,88 @@ TEST(RunConfigDomain, BytesAreCountedForCounts) {
     RunConfig c;
     c.likelihood = likelihood;
     DataSet set{.spec = "set", .train = {.rows = 2, .cols = 2, .bytes = {0, 51, 255, 102}}};
-    scale_bytes(c, set);
+    scale_data(c, set);
     EXPECT_EQ(set.train.divisor, divisor);
     EXPECT_EQ(column_means(set.train), (std::vector<double>{127.5 / divisor, 76.5 / divisor}));
     EXPECT_EQ(summarize(set.train).max, 255 / divisor);
     EXPECT_NO_THROW(check_domain(c, set));
     EXPECT_EQ(hold_out(std::move(set), 0.5).valid->divisor, divisor);
   }
+}
+
+// Levels are counted, and a model sees them over K - 1, whether they are bytes or floats.
+TEST(RunConfigDomain, LevelsAreScaledByTheLargest) {
+  RunConfig c;
+  c.likelihood = "categorical";
+  DataSet bytes{.spec = "set", .train = {.rows = 2, .cols = 2, .bytes = {0, 3, 1, 3}}};
+  bytes.test = DataPart{.rows = 1, .cols = 2, .bytes = {2, 4}};
+  scale_data(c, bytes);
+  EXPECT_EQ(bytes.levels, 5);
+  EXPECT_EQ(bytes.train.divisor, 4.0f);
+  EXPECT_EQ(bytes.test->divisor, 4.0f);
+  set_categories(c, bytes);
+  EXPECT_EQ(c.categories, 5);
+  EXPECT_EQ(vae_config(c, 2).likelihood.categories, 5);
+  EXPECT_EQ(run_config_from_toml(to_toml(c), "x").categories, 5);
+  DataSet floats = set_of({0, 4, 2});
+  scale_data(c, floats);
+  EXPECT_EQ(floats.train.floats, (std::vector<float>{0, 1, 0.5f}));
+  EXPECT_NO_THROW(check_domain(c, floats));
+  DataSet zeros = set_of({0, 0});
+  scale_data({.likelihood = "categorical"}, zeros);
+  EXPECT_EQ(zeros.levels, 1);
+  EXPECT_EQ(zeros.train.floats, (std::vector<float>{0, 0}));
+}
+
+TEST(RunConfigDomain, WhatIsNoLevelIsRefused) {
+  RunConfig c;
+  c.likelihood = "categorical";
+  const auto refused = [&](DataSet set, const std::string& part) {
+    const std::string said = refusal([&] { scale_data(c, set); });
+    EXPECT_TRUE(has(said, part)) << said;
+  };
+  refused(set_of({0, 1, 0.5f}),
+          "set: train part, row 0, column 2 (from 0): 0.5, but --likelihood categorical needs levels");
+  refused(set_of({0, 1}, {-1, 0}), "test part, row 0, column 0 (from 0): -1");
+  refused(set_of({0, 70000}), "up to 65535");
+  c.categories = 4;
+  refused(set_of({0, 4}),
+          "row 0, column 1 (from 0): 4, but --likelihood categorical needs levels 0, 1, 2, ... "
+          "up to 3 (--categories)");
+  refused({.spec = "set", .train = {.rows = 1, .cols = 2, .bytes = {3, 9}}}, "column 1 (from 0): 9");
+  EXPECT_TRUE(has(refusal([&] {
+                    RunConfig other;
+                    other.categories = 4;
+                    vae_config(other, 2);
+                  }),
+                  "--categories 4 goes with --likelihood categorical, not bernoulli"));
+  c.categories = 0;
+  EXPECT_TRUE(has(refusal([&] { vae_config(c, 2); }), "--categories must be between 1 and 65536, got 0"));
+  c.categories = 4;
+  c.binarize = "dynamic";
+  EXPECT_TRUE(has(refusal([&] { validate(c, 2); }), "is one of levels: use --binarize none"));
+}
+
+DataSet sparse_set(std::vector<float> values) {
+  DataSet set{.spec = "set", .train = {.rows = 2, .cols = 3}};
+  set.train.sparse = CsrRows{{0, 1, 3}, {2, 0, 2}, std::move(values)};
+  return set;
+}
+
+TEST(RunConfigDomain, SparseRowsAreCheckedElementByElement) {
+  RunConfig c;
+  c.likelihood = "multinomial";
+  EXPECT_EQ(check_domain(c, sparse_set({1, 7, 1e6f})), "");
+  const std::string said = refusal([&] { check_domain(c, sparse_set({1, 7, 0.25f})); });
+  EXPECT_TRUE(
+      has(said, "train part, row 1, column 2 (from 0): 0.25, but --likelihood multinomial needs counts"))
+      << said;
+  c.likelihood = "bernoulli";
+  EXPECT_EQ(check_domain(c, sparse_set({1, 1, 1})), "");
+  EXPECT_TRUE(has(refusal([&] { check_domain(c, sparse_set({1, 2, 1})); }), "needs them in [0, 1]"));
+  c.likelihood = "categorical";
+  DataSet set = sparse_set({1, 2, 1});
+  EXPECT_TRUE(has(refusal([&] { scale_data(c, set); }), "sparse rows"));
 }
 
 TEST(RunConfigParts, AVarianceGoesWithTheLikelihoodsThatHaveOne) {

@@ -107,6 +107,7 @@ std::set<std::string> overruled_keys(const CLI::App& app) {
   const std::string posterior = given_text(app, "--posterior"), prior = given_text(app, "--prior");
   if (!posterior.empty() && posterior != "planar-flow") keys.insert("flow-steps");
   if (!prior.empty() && prior != "mixture" && prior != "vamp") keys.insert("components");
+  if (!likelihood.empty() && likelihood != "categorical") keys.insert("categories");
   return keys;
 }
 
@@ -116,8 +117,8 @@ void add_run_options(CLI::App& app, RunConfig& c) {
   app.option_defaults()->always_capture_default();
   app.add_option(
          "--data", c.data,
-         "Data set: a folder of IDX files, an IDX file (plain or .gz), a .npy file, builtin:glyphs or "
-         "builtin:linear-gaussian")
+         "Data set: a folder of IDX files, an IDX file (plain or .gz), a .npy file, a .npz file of sparse "
+         "rows (scipy.sparse.save_npz, csr), builtin:glyphs or builtin:linear-gaussian")
       ->group(kData);
   add_real(app, "--valid-fraction", c.valid_fraction,
            "Share of the rows held out where the set has no part of its own for that; 0 evaluates on "
@@ -137,7 +138,8 @@ void add_run_options(CLI::App& app, RunConfig& c) {
   app.add_option(
          "--likelihood", c.likelihood,
          "p(x|z): " + likelihood_names() +
-             "; discretized-logistic is for bytes of grey, the last three are for counts, bytes of which "
+             "; discretized-logistic is for bytes of grey, categorical for levels 0, 1, 2, ...; poisson, the "
+             "negative binomials and multinomial (over each row) are for counts. Bytes of levels and counts "
              "are taken as they are")
       ->group(kModel);
   app.add_option(
@@ -158,6 +160,9 @@ void add_run_options(CLI::App& app, RunConfig& c) {
          "learned Gaussians); vamp (of the posteriors of learned pseudo-inputs)")
       ->group(kModel);
   add_optional(app, "--components", c.components, "Components of mixture and vamp (100 if not given)")
+      ->group(kModel);
+  add_optional(app, "--categories", c.categories,
+               "K of categorical: the data are levels 0 ... K - 1 (as many as the data have if not given)")
       ->group(kModel);
   app.add_option("--log-var-clamp", c.log_var_clamp, "Bounds LO,HI of every log-variance")->group(kModel);
   app.add_option(

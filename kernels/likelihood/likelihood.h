@@ -9,6 +9,10 @@
 // sigma^2, a Laplace's b^2, a Student's t's sigma^2, a logistic's s^2 (the squared scale), or of a negative
 // binomial's dispersion alpha (Var = mu + alpha mu^2). It comes last among a dimension's outputs.
 //
+// A categorical gives K logits a dimension. They lie side by side, (X, K): the logits of dimension j are
+// columns j K ... j K + K - 1. So the softmax of a dimension is one run of memory: a GPU's lanes hold it in
+// registers between its sum and its gradient, and on a CPU it stays in the first cache.
+//
 // log p(x|z) is in nats, summed over the X dimensions, normalising constants included. Rows of the output:
 // sample s of datum b is row b * S + s; they share row b of x.
 #pragma once
@@ -31,11 +35,14 @@ enum class LikelihoodFamily {
   kContinuousBernoulli,
   kPoisson,
   kNegativeBinomial,
-  kZeroInflatedNegativeBinomial
+  kZeroInflatedNegativeBinomial,
+  kCategorical,
+  kMultinomial
 };
 /// Which x a family gives a probability: any number; [0, 1]; level / 255 with the level one of 0 ... 255; 0,
-/// 1, 2, ... A Bernoulli's [0, 1] stands for 0 and 1.
-enum class Observations { kReal, kUnitInterval, kGrey, kCounts };
+/// 1, 2, ...; level / (K - 1) with the level one of 0 ... K - 1 (0 for K = 1). A Bernoulli's [0, 1] stands
+/// for 0 and 1.
+enum class Observations { kReal, kUnitInterval, kGrey, kCounts, kLevels };
 /// Where a variance comes from.
 enum class VarianceKind { kUnit, kFixed, kLearned, kPerDimension, kPerElement };
 
@@ -46,27 +53,31 @@ struct Likelihood {
   float fixed_variance = 1.0f;                     // of kFixed
   LogVarClamp clamp;                // of log-variances that are learned or come from the decoder
   float degrees_of_freedom = 5.0f;  // of kStudentT
+  int categories = 0;               // K of kCategorical
 
   /// Whether there is a variance, or something in its place.
   bool has_variance() const;
   Observations observations() const;
-  /// Numbers that the decoder gives a dimension besides a variance: 1, or 2 where zeros have a source of
-  /// their own.
+  /// Numbers that the decoder gives a dimension besides a variance: 1, 2 where zeros have a source of their
+  /// own, or a categorical's K.
   int locations() const;
   /// Numbers that the decoder gives a dimension: the locations, and 1 more for a variance per element.
   int outputs() const;
   /// Parameters of the family's own for X dimensions: log-variances; 0, 1 or X.
   std::int64_t own_parameters(std::int64_t dimensions) const;
-  /// Throws std::invalid_argument unless the bounds of log-variances, a fixed variance and the degrees of
-  /// freedom can be computed with.
+  /// Throws std::invalid_argument unless the bounds of log-variances, a fixed variance, the degrees of
+  /// freedom and the number of categories can be computed with.
   void check() const;
 };
 
 /// From `--likelihood` (likelihood_names()), `--variance` ("unit", "fixed:V", "learned", "per-dimension",
-/// "per-element"; it must be one of these for a Bernoulli too, which does not read it) and
-/// `--degrees-of-freedom` (read by a Student's t). Throws std::invalid_argument that lists the forms.
+/// "per-element"; it must be one of these for a Bernoulli too, which does not read it),
+/// `--degrees-of-freedom` (read by a Student's t) and `--categories` (read by a categorical). Throws
+/// std::invalid_argument that lists the forms.
 Likelihood likelihood_from_names(const std::string& likelihood, const std::string& variance,
-                                 LogVarClamp clamp, float degrees_of_freedom = 5.0f);
+                                 LogVarClamp clamp, float degrees_of_freedom = 5.0f, int categories = 256);
+/// The most that `--categories` may be.
+inline constexpr int kMostCategories = 65536;
 /// "bernoulli, gaussian, ... or ..."
 std::string likelihood_names();
 /// The family that `--likelihood` names. Throws std::invalid_argument that lists them.
@@ -105,7 +116,8 @@ void likelihood(const CudaExec& exec, const Likelihood& which, const LikelihoodA
 void likelihood(const CudaExec& exec, const Likelihood& which, const LikelihoodArgsOf<BFloat16>& args);
 
 /// E[x|z] of each element from the decoder's output, for pictures. A Student's t gives its location, also
-/// where it has no mean (nu <= 1); a discretised logistic its location, held to [0, 1]. mean (R, X), output
+/// where it has no mean (nu <= 1); a discretised logistic its location, held to [0, 1]; a multinomial the
+/// shares E[x / N], since how many counts a row has is no part of the model. mean (R, X), output
 /// (R, outputs * X); they may not overlap. Throws std::invalid_argument if shapes disagree.
 void likelihood_mean(const CpuExec& exec, const Likelihood& which, View<const float, 2> output,
                      View<float, 2> mean);

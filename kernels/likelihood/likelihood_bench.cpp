@@ -13,9 +13,9 @@ namespace {
 
 template <class Exec>
 void bench_likelihood(const Exec& exec, benchmark::State& state, const std::string& name,
-                      const std::string& variance, bool want_gradient) {
+                      const std::string& variance, bool want_gradient, int categories) {
   const std::int64_t rows = state.range(0), cols = state.range(1);
-  const Likelihood which = likelihood_from_names(name, variance, {});
+  const Likelihood which = likelihood_from_names(name, variance, {}, 5.0f, categories);
   const std::int64_t own_size = which.own_parameters(cols);
   // Values of all magnitudes on both sides of 0; x zeros and ones, which every family takes.
   const auto output = bench::filled<float>(exec, rows * cols * which.outputs(), [](std::int64_t i) {
@@ -44,7 +44,8 @@ const bool kRegistered = [] {
   const auto add = [](const std::string& label, const std::string& name, const std::string& variance,
                       bool gradient) {
     const auto run = [=](benchmark::State& state) {
-      bench::on_device([&](const auto& exec) { bench_likelihood(exec, state, name, variance, gradient); });
+      bench::on_device(
+          [&](const auto& exec) { bench_likelihood(exec, state, name, variance, gradient, 256); });
     };
     // A usual batch, in cache; and one of 257 MB of traffic or more, out of it.
     benchmark::RegisterBenchmark(("likelihood/" + label).c_str(), run)
@@ -61,6 +62,22 @@ const bool kRegistered = [] {
   add("gaussian_per_element", "gaussian", "per-element", true);
   add("continuous_bernoulli", "continuous-bernoulli", "unit", true);
   add("poisson", "poisson", "unit", true);
+  add("multinomial", "multinomial", "unit", true);
+  // Of 200704 and 1568 logits a row.
+  for (const int categories : {2, 256}) {
+    for (const bool gradient : {true, false}) {
+      const auto run = [=](benchmark::State& state) {
+        bench::on_device([&](const auto& exec) {
+          bench_likelihood(exec, state, "categorical", "unit", gradient, categories);
+        });
+      };
+      const std::string label = "likelihood/categorical_" + std::to_string(categories);
+      benchmark::RegisterBenchmark((label + (gradient ? "" : "_evaluate")).c_str(), run)
+          ->ArgNames({"B", "X"})
+          ->Args({128, 784})
+          ->UseRealTime();
+    }
+  }
   for (const char* name : {"laplace", "student-t", "discretized-logistic", "negative-binomial",
                            "zero-inflated-negative-binomial"}) {
     std::string label = name;

@@ -1,6 +1,8 @@
 #include "kernels/likelihood/likelihood.h"
 
+#include "kernels/likelihood/categorical.h"
 #include "kernels/likelihood/likelihood_check.h"
+#include "kernels/likelihood/multinomial.h"
 #include "kernels/likelihood/rows_cpu.h"
 #include "kernels/likelihood/unit.h"
 
@@ -63,6 +65,10 @@ void likelihood(const CpuExec& exec, const Likelihood& which, const LikelihoodAr
       return run(exec, BernoulliSource{}, args);
     case LikelihoodFamily::kGaussian:
       return run_gaussian(exec, which, args);
+    case LikelihoodFamily::kCategorical:
+      return categorical(exec, which.categories, args);
+    case LikelihoodFamily::kMultinomial:
+      return multinomial(exec, args);
     default:
       with_unit(which.family,
                 [&]<class Family>(Unit<Family>) { unit_likelihood<Family>(exec, which, args); });
@@ -77,6 +83,10 @@ void likelihood_mean(const CpuExec& exec, const Likelihood& which, View<const fl
       return mean_of_rows<Bernoulli>(exec, output, mean);
     case LikelihoodFamily::kGaussian:
       return mean_of_rows<GaussianVariancePerElement>(exec, output, mean);
+    case LikelihoodFamily::kCategorical:
+      return categorical_mean(exec, which.categories, output, mean);
+    case LikelihoodFamily::kMultinomial:
+      return multinomial_mean(exec, output, mean);
     default:
       with_unit(which.family, [&]<class Family>(Unit<Family>) { unit_mean<Family>(exec, output, mean); });
   }

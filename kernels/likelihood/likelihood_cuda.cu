@@ -1,5 +1,7 @@
 #include "kernels/common/cuda/launch.h"
+#include "kernels/likelihood/categorical.h"
 #include "kernels/likelihood/likelihood.cuh"
+#include "kernels/likelihood/multinomial.h"
 #include "kernels/likelihood/unit.h"
 
 namespace felbo {
@@ -105,6 +107,10 @@ void run_family(const CudaExec& exec, const Likelihood& which, const LikelihoodA
       return run(exec, BernoulliSource{}, args);
     case LikelihoodFamily::kGaussian:
       return run_gaussian(exec, which, args);
+    case LikelihoodFamily::kCategorical:
+      return categorical(exec, which.categories, args);
+    case LikelihoodFamily::kMultinomial:
+      return multinomial(exec, args);
     default:
       with_unit(which.family,
                 [&]<class Family>(Unit<Family>) { unit_likelihood<Family>(exec, which, args); });
@@ -128,6 +134,10 @@ void likelihood_mean(const CudaExec& exec, const Likelihood& which, View<const f
       return mean_of_rows<Bernoulli>(exec, output, mean);
     case LikelihoodFamily::kGaussian:
       return mean_of_rows<GaussianVariancePerElement>(exec, output, mean);
+    case LikelihoodFamily::kCategorical:
+      return categorical_mean(exec, which.categories, output, mean);
+    case LikelihoodFamily::kMultinomial:
+      return multinomial_mean(exec, output, mean);
     default:
       with_unit(which.family, [&]<class Family>(Unit<Family>) { unit_mean<Family>(exec, output, mean); });
   }

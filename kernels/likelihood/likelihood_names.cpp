@@ -2,6 +2,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "kernels/likelihood/categorical.h"
 #include "kernels/likelihood/likelihood.h"
 #include "kernels/likelihood/likelihood_check.h"
 #include "kernels/likelihood/unit.h"
@@ -30,6 +31,8 @@ constexpr NamedFamily kFamilies[] = {
     {"poisson", LikelihoodFamily::kPoisson},
     {"negative-binomial", LikelihoodFamily::kNegativeBinomial},
     {"zero-inflated-negative-binomial", LikelihoodFamily::kZeroInflatedNegativeBinomial},
+    {"categorical", LikelihoodFamily::kCategorical},
+    {"multinomial", LikelihoodFamily::kMultinomial},
 };
 
 float fixed_variance_from_name(const std::string& name, std::string_view number) {
@@ -76,6 +79,12 @@ void check_degrees_of_freedom(const Likelihood& which) {
               which.degrees_of_freedom);
 }
 
+void check_categories(const Likelihood& which) {
+  if (which.family != LikelihoodFamily::kCategorical) return;
+  FELBO_CHECK(which.categories >= 1 && which.categories <= kMostCategories,
+              "a categorical needs 1 to {} categories, got {}", kMostCategories, which.categories);
+}
+
 }  // namespace
 
 LikelihoodFamily likelihood_family_from_name(const std::string& name) {
@@ -104,10 +113,13 @@ bool Likelihood::has_variance() const {
 Observations Likelihood::observations() const {
   if (family == LikelihoodFamily::kBernoulli) return Observations::kUnitInterval;
   if (family == LikelihoodFamily::kGaussian) return Observations::kReal;
+  if (family == LikelihoodFamily::kCategorical) return Observations::kLevels;
+  if (family == LikelihoodFamily::kMultinomial) return Observations::kCounts;
   return with_unit(family, []<class Family>(Unit<Family>) { return Family::kObservations; });
 }
 
 int Likelihood::locations() const {
+  if (family == LikelihoodFamily::kCategorical) return categories;
   if (!is_unit(family)) return 1;
   return with_unit(family, []<class Family>(Unit<Family>) { return int{Family::kLocations}; });
 }
@@ -123,6 +135,7 @@ std::int64_t Likelihood::own_parameters(std::int64_t dimensions) const {
 }
 
 void Likelihood::check() const {
+  check_categories(*this);
   if (!has_variance()) return;
   const bool counts = observations() == Observations::kCounts;
   const float most = counts ? kMaxLogDispersion : kMaxLogVar;
@@ -138,17 +151,20 @@ void Likelihood::check() const {
 
 std::int64_t likelihood_scratch(const Likelihood& which, std::int64_t rows, std::int64_t dimensions) {
   if (is_unit(which.family)) return unit_scratch(which, rows, dimensions);
+  if (which.family == LikelihoodFamily::kCategorical)
+    return rows * categorical_pieces(which.categories, dimensions);
   if (which.own_parameters(dimensions) == 0) return 0;
   if (which.variance == VarianceKind::kLearned) return rows;
   return dimensions * (1 + blocks_of(rows, kRowsABlock));
 }
 
 Likelihood likelihood_from_names(const std::string& likelihood, const std::string& variance,
-                                 LogVarClamp clamp, float degrees_of_freedom) {
+                                 LogVarClamp clamp, float degrees_of_freedom, int categories) {
   Likelihood which;
   which.family = likelihood_family_from_name(likelihood);
   which.clamp = clamp;
   which.degrees_of_freedom = degrees_of_freedom;
+  which.categories = categories;
   set_variance(which, variance);
   which.check();
   return which;

@@ -132,6 +132,70 @@ void unit_element(const Likelihood& which, const LikelihoodInput<T>& in, Likelih
   out.clamped[r] += e.clamped + (outside && which.variance == VarianceKind::kPerElement ? 1 : 0);
 }
 
+/// Of n logits: the largest, log sum exp(l - largest), and sum softmax(l) (largest - l), which is how far the
+/// roundings of the differences reach.
+template <class T>
+struct Softmax {
+  T largest = 0, log_sum = 0, spread = 0;
+
+  Softmax(const T* l, std::int64_t n) : largest(l[0]) {
+    for (std::int64_t k = 0; k < n; ++k) largest = std::max(largest, l[k]);
+    T sum = 0;
+    for (std::int64_t k = 0; k < n; ++k) sum += std::exp(l[k] - largest);
+    log_sum = std::log(sum);
+    for (std::int64_t k = 0; k < n; ++k) spread += p(l[k]) * (largest - l[k]);
+  }
+  T log_p(T l) const { return l - largest - log_sum; }
+  T p(T l) const { return std::exp(log_p(l)); }
+  /// Of p(l): its own magnitude, and the roundings of the differences.
+  T scale(T l) const { return p(l) * (1 + (largest - l) + spread); }
+};
+
+/// Logits (X, K); the level is x (K - 1).
+template <class T>
+void categorical_row(const Likelihood& which, const LikelihoodInput<T>& in, LikelihoodOutcome<T>& out,
+                     std::int64_t r) {
+  const std::int64_t K = which.categories;
+  for (std::int64_t j = 0; j < in.dimensions; ++j) {
+    const std::int64_t first = (r * in.dimensions + j) * K;
+    const T* l = &in.output[static_cast<std::size_t>(first)];
+    const T x = in.x[(r / in.samples) * in.dimensions + j];
+    const auto level = static_cast<std::int64_t>(std::round(x * static_cast<T>(K - 1)));
+    const Softmax<T> softmax(l, K);
+    out.log_px_given_z[r] += softmax.log_p(l[level]);
+    out.log_px_scale[r] += softmax.largest - l[level] + softmax.log_sum + softmax.spread + 1;
+    for (std::int64_t k = 0; k < K; ++k) {
+      const T observed = k == level ? 1 : 0;
+      out.grad_output[first + k] = in.grad_scale * (observed - softmax.p(l[k]));
+      out.grad_scale[first + k] = std::abs(in.grad_scale) * (observed + softmax.scale(l[k]));
+    }
+  }
+}
+
+/// The multinomial of the row's counts. Its scale is that of a product of Poissons (unit_reference.h).
+template <class T>
+void multinomial_row(const LikelihoodInput<T>& in, LikelihoodOutcome<T>& out, std::int64_t r) {
+  const std::int64_t n = in.dimensions;
+  const T* l = &in.output[static_cast<std::size_t>(r * n)];
+  const T* x = &in.x[static_cast<std::size_t>((r / in.samples) * n)];
+  const Softmax<T> softmax(l, n);
+  T count = 0;
+  for (std::int64_t j = 0; j < n; ++j) count += x[j];
+  T log_p = std::lgamma(count + 1), scale = 0;
+  for (std::int64_t j = 0; j < n; ++j) {
+    if (x[j] > 0) log_p += x[j] * softmax.log_p(l[j]) - std::lgamma(x[j] + 1);
+    const T mean = count * softmax.p(l[j]);
+    const T logs = softmax.largest - l[j] + softmax.log_sum + std::log1p(count);
+    const T deviance = x[j] > 0 ? x[j] * (std::log(x[j] / count) - softmax.log_p(l[j])) + mean - x[j] : mean;
+    scale += std::abs(deviance) + std::abs(x[j] - mean) * logs + (x[j] > 0 ? 1 + std::log1p(x[j]) : 0);
+    out.grad_output[r * n + j] = in.grad_scale * (x[j] - mean);
+    out.grad_scale[r * n + j] =
+        std::abs(in.grad_scale) * (x[j] + mean * (1 + logs) + count * softmax.scale(l[j]));
+  }
+  out.log_px_given_z[r] = log_p;
+  out.log_px_scale[r] = scale + std::log1p(count);
+}
+
 template <class T>
 void bernoulli_element(const LikelihoodInput<T>& in, LikelihoodOutcome<T>& out, std::int64_t r,
                        std::int64_t j) {
@@ -146,6 +210,11 @@ void bernoulli_element(const LikelihoodInput<T>& in, LikelihoodOutcome<T>& out, 
 
 }  // namespace detail
 
+/// Whether a gradient depends on more than its own element.
+inline bool is_coupled(const Likelihood& which) {
+  return which.family == LikelihoodFamily::kCategorical || which.family == LikelihoodFamily::kMultinomial;
+}
+
 /// Everything that likelihood() gives out.
 template <class T>
 LikelihoodOutcome<T> likelihood(const Likelihood& which, const LikelihoodInput<T>& in) {
@@ -159,6 +228,9 @@ LikelihoodOutcome<T> likelihood(const Likelihood& which, const LikelihoodInput<T
   out.grad_own_scale.resize(in.own.size());
   out.clamped.resize(rows);
   for (std::int64_t r = 0; r < rows; ++r) {
+    if (which.family == LikelihoodFamily::kCategorical) detail::categorical_row(which, in, out, r);
+    if (which.family == LikelihoodFamily::kMultinomial) detail::multinomial_row(in, out, r);
+    if (is_coupled(which)) continue;
     for (std::int64_t j = 0; j < in.dimensions; ++j) {
       if (which.family == LikelihoodFamily::kBernoulli) {
         detail::bernoulli_element(in, out, r, j);
@@ -175,10 +247,32 @@ LikelihoodOutcome<T> likelihood(const Likelihood& which, const LikelihoodInput<T
   return out;
 }
 
+/// What likelihood_mean() shows of a softmax: the shares of a multinomial, the mean level of a categorical
+/// over K - 1.
+template <class T>
+std::vector<T> softmax_mean(const Likelihood& which, std::int64_t rows, std::int64_t dimensions,
+                            const std::vector<T>& output) {
+  const bool levels = which.family == LikelihoodFamily::kCategorical;
+  const std::int64_t n = levels ? which.categories : dimensions;
+  std::vector<T> mean;
+  for (std::int64_t first = 0; first < rows * dimensions * which.outputs(); first += n) {
+    const T* l = &output[static_cast<std::size_t>(first)];
+    const detail::Softmax<T> softmax(l, n);
+    T weighed = 0;
+    for (std::int64_t k = 0; k < n; ++k) {
+      weighed += softmax.p(l[k]) * static_cast<T>(k);
+      if (!levels) mean.push_back(softmax.p(l[k]));
+    }
+    if (levels) mean.push_back(weighed / static_cast<T>(std::max<std::int64_t>(n - 1, 1)));
+  }
+  return mean;
+}
+
 /// What likelihood_mean() shows of each of `rows` times `dimensions` elements.
 template <class T>
 std::vector<T> likelihood_mean(const Likelihood& which, std::int64_t rows, std::int64_t dimensions,
                                const std::vector<T>& output) {
+  if (is_coupled(which)) return softmax_mean(which, rows, dimensions, output);
   std::vector<T> mean;
   for (std::int64_t i = 0; i < rows * dimensions; ++i) {
     const std::int64_t first = i / dimensions * which.outputs() * dimensions + i % dimensions;

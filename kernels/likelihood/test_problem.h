@@ -42,7 +42,7 @@ class ProblemOf {
     fill_normal(x.matrix(), seed);
     fill_normal(output.matrix(), seed + 1, 1.5f);
     fill_normal(own.matrix(), seed + 2, 0.8f);
-    checks::to_observations(x.matrix(), which.observations());
+    checks::to_observations(x.matrix(), which);
   }
 
   LikelihoodArgsOf<T> args(bool want_gradient = true, float grad_scale = -0.37f) {

@@ -21,7 +21,15 @@ struct Unit {};
 
 /// Whether the family is one of with_unit()'s.
 constexpr bool is_unit(LikelihoodFamily family) {
-  return family != LikelihoodFamily::kBernoulli && family != LikelihoodFamily::kGaussian;
+  switch (family) {
+    case LikelihoodFamily::kBernoulli:
+    case LikelihoodFamily::kGaussian:
+    case LikelihoodFamily::kCategorical:
+    case LikelihoodFamily::kMultinomial:
+      return false;
+    default:
+      return true;
+  }
 }
 
 /// The list: calls f(Unit<Family>{}).
@@ -44,6 +52,8 @@ auto with_unit(LikelihoodFamily family, const F& f) {
       return f(Unit<ZeroInflatedNegativeBinomial>{});
     case LikelihoodFamily::kBernoulli:
     case LikelihoodFamily::kGaussian:
+    case LikelihoodFamily::kCategorical:
+    case LikelihoodFamily::kMultinomial:
       break;
   }
   throw std::logic_error("a family without a translation unit of its own");

@@ -200,8 +200,7 @@ UnitElement<T> unit_element(const Likelihood& which, T x, const T* location, T l
       return negative_binomial(x, location[0], log_var);
     case LikelihoodFamily::kZeroInflatedNegativeBinomial:
       return zero_inflated_negative_binomial(x, location[0], location[1], log_var);
-    case LikelihoodFamily::kBernoulli:
-    case LikelihoodFamily::kGaussian:
+    default:
       break;
   }
   throw std::logic_error("not a family of unit.h");

@@ -38,6 +38,7 @@ std::vector<FlagCase> cases() {
       {"--prior", kBernoulli, {"--prior", "mixture"}},
       {"--prior", kBernoulli, {"--prior", "vamp"}},
       {"--components", {"--prior", "vamp", "--binarize", "threshold"}, {"--components", "2"}},
+      {"--categories", {"--likelihood", "categorical"}, {"--categories", "256"}},
       {"--log-var-clamp", kGaussian, {"--log-var-clamp", "-0.01,0.01"}},
       {"--objective", kBernoulli, {"--objective", "elbo-mc"}},
       {"--samples", kBernoulli, {"--samples", "2"}},

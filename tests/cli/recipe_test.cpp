@@ -37,6 +37,30 @@ TEST(Recipe, IwaeTable1AtTheSizeOfATest) {
   EXPECT_LT(iwae_50, iwae_5);
 }
 
+// A model with latents is ahead of the best without them by several nats, on data that were drawn with them.
+TEST(Recipe, SparseCountsAtTheSizeOfATest) {
+  if (skip_long()) GTEST_SKIP() << "NOT CHECKED: FELBO_SKIP_LONG=1";
+  if (std::system((std::string(FELBO_PYTHON) + " -c 'import numpy' 2> /dev/null").c_str()) != 0)
+    GTEST_SKIP() << "NOT CHECKED: numpy is not installed (scripts/install-deps.sh --test)";
+  const TempFolder folder;
+  const std::string table = folder / "table.txt", log = folder / "log.txt", out = folder / "out";
+  const std::string command = std::string("bash ") + FELBO_SOURCE_DIR +
+                              "/recipes/sparse-counts/run.sh --quick --out " + out + " --felbo " +
+                              FELBO_PROGRAM + " --python " + FELBO_PYTHON + " > " + table + " 2> " + log;
+  ASSERT_EQ(std::system(command.c_str()), 0) << read_bytes(log);
+  std::istringstream lines(read_bytes(table));
+  std::string header, data, likelihood;
+  std::getline(lines, header);
+  double elbo = 0, bound = 0, without = 0, megabytes = 0;
+  int rows = 0;
+  while (lines >> data >> likelihood >> elbo >> bound >> without >> megabytes) {
+    ++rows;
+    EXPECT_GT(elbo, without + 1) << data;
+    EXPECT_GT(bound, elbo) << data;
+  }
+  EXPECT_EQ(rows, 2) << read_bytes(table);
+}
+
 TEST(Recipe, RefusesToStartWithoutDataOrFolder) {
   const std::string script = std::string("bash ") + FELBO_SOURCE_DIR + "/recipes/iwae-table1/run.sh";
   for (const char* words : {"", "--data x", "--out y"})
