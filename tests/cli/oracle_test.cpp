@@ -26,7 +26,8 @@ TEST(OracleCommand, EveryEstimatorAgrees) {
   }
   for (const char* name :
        {"E_q[log p(x|z)]", "KL(q(z|x) || p(z))", "ELBO, KL in closed form", "ELBO, by log-weights (K=1)",
-        "log p(x), K=1, worst datum", "log p(x), K=64, worst datum", "log p(x), K=4096", "training: ELBO",
+        "log p(x), K=1, worst datum", "log p(x), K=64, worst datum", "log p(x), K=4096", "log p(x), K=5000",
+        "annealed, T=500, C=32", "... backwards, from above", "... above - below", "training: ELBO",
         "gradient of encoder.0.weight", "gradient of decoder.0.bias", "gradient of likelihood.log_var"})
     EXPECT_TRUE(names.contains(name)) << name;
 }
