@@ -16,6 +16,7 @@
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
 #include "host/data/spread_rows.h"
+#include "host/evaluate/aggregate.h"
 #include "host/evaluate/importance.h"
 #include "host/report/npy_writer.h"
 
@@ -119,6 +120,37 @@ std::string describe(const LatentDiagnostics& latent) {
   return text + (kl.size() > 20 ? " ...\n" : "\n");
 }
 
+/// Of at most this many data: it costs their number squared.
+constexpr std::int64_t kAggregateData = 10'000;
+
+template <class Exec>
+std::optional<AggregateKl> aggregate_of(const Exec& exec, const RunConfig& config, const Vae& vae,
+                                        const ModelState<Exec>& state, const DataPart& part,
+                                        std::uint64_t seed) {
+  if (vae.config().posterior.couples_dimensions()) return std::nullopt;
+  const View<const float, 1> parameters = state.parameters.view();
+  const std::int64_t count = std::min(part.rows, kAggregateData);
+  const Encoded encoded = encode(exec, vae, parameters, ResidentData<Exec>(exec, part), count,
+                                 binarize_mode(config), seed, false);
+  return aggregate_kl(exec, vae, parameters, encoded, seed);
+}
+
+std::string describe(const AggregateKl& a) {
+  return fmt::format(
+      "  KL, taken apart {:.4f} +- {:.4f} mutual information of datum and code (at most log {} = {:.4f})\n"
+      "                  {:.4f} +- {:.4f} from the aggregate posterior to the prior\n",
+      a.mutual_information.mean, a.mutual_information.standard_error, a.count,
+      std::log(static_cast<double>(a.count)), a.marginal_kl.mean, a.marginal_kl.standard_error);
+}
+
+void add_aggregate(nlohmann::ordered_json& json, const AggregateKl& a) {
+  json["mutual_information"] = json_number(a.mutual_information.mean);
+  json["mutual_information_stderr"] = json_number(a.mutual_information.standard_error);
+  json["marginal_kl"] = json_number(a.marginal_kl.mean);
+  json["marginal_kl_stderr"] = json_number(a.marginal_kl.standard_error);
+  json["aggregate_count"] = a.count;
+}
+
 void warn_of(const Evaluation& e, const std::optional<WeightSummary>& weights, const std::string& why_not) {
   const auto broken = std::ranges::find_if(e.log_px_of_datum, [](double v) { return !std::isfinite(v); });
   if (broken != e.log_px_of_datum.end())
@@ -173,10 +205,12 @@ void run_evaluate(const EvaluateFlags& flags) {
   std::optional<AnnealedOptions> annealing;
   if (flags.annealed.temperatures) annealing = annealed_options(flags.annealed, run.config, seed);
   std::optional<AnnealedFigures> annealed;
+  std::optional<AggregateKl> aggregate;
   const Evaluation e = with_device(flags.common.device, [&](const auto& exec) {
     const auto state = state_on(exec, run.vae, std::move(run.state));
     if (annealing)
       annealed = anneal_part(exec, run.vae, state, *part.part, *annealing, flags.annealed.both_ways);
+    aggregate = aggregate_of(exec, run.config, run.vae, state, *part.part, seed);
     return evaluate_part(exec, run.config, run.vae, state, *part.part, flags.samples, seed);
   });
   const std::optional<ExactGap> exact = exact_gap(*part.part, e);
@@ -192,6 +226,7 @@ void run_evaluate(const EvaluateFlags& flags) {
       fmt::print("{}", describe(*weights, e, why_not, flags.allow_unreliable));
     if (annealed) fmt::print("{}", describe(*annealed));
     fmt::print("{}", describe(e.latent));
+    if (aggregate) fmt::print("{}", describe(*aggregate));
     return;
   }
   nlohmann::ordered_json json{
@@ -213,6 +248,7 @@ void run_evaluate(const EvaluateFlags& flags) {
   if (weights) json["weights"] = to_json(*weights);
   if (annealed) add_annealed(json, *annealed);
   json["latent"] = to_json(e.latent);
+  if (aggregate) add_aggregate(json["latent"], *aggregate);
   print_json(json);
 }
 

@@ -39,6 +39,10 @@ int run(int argc, char** argv) {
   felbo::add_sample_command(app);
   felbo::add_reconstruct_command(app);
   felbo::add_encode_command(app);
+  felbo::add_interpolate_command(app);
+  felbo::add_traverse_command(app);
+  felbo::add_denoise_command(app);
+  felbo::add_score_command(app);
   felbo::add_check_command(app);
   felbo::add_oracle_command(app);
   felbo::add_bench_command(app);

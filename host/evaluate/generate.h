@@ -1,5 +1,5 @@
-// What a trained model shows: data from the prior, codes, reconstructions. Results are in host memory, and
-// products in float whatever those of `on` are.
+// What a trained model shows: data from codes, codes of data, reconstructions. Results are in host memory,
+// and products in float whatever those of `on` are.
 #pragma once
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "host/data/resident_data.h"
+#include "host/evaluate/draw.h"
 #include "host/evaluate/latent.h"
 #include "host/evaluate/prior.h"
 #include "host/model/latent.h"
@@ -36,6 +37,24 @@ inline std::size_t elements(std::int64_t rows, std::int64_t cols) {
   return static_cast<std::size_t>(rows * cols);
 }
 
+/// Decodes z (N, Z) in host memory, so many rows at a time: calls f(first row, output (rows, outputs * X)).
+template <class Exec, class F>
+void decode_rows(const Exec& exec, const Vae& vae, View<const float, 1> parameters,
+                 const std::vector<float>& z, const F& f) {
+  const std::int64_t Z = vae.config().latent;
+  const std::int64_t N = static_cast<std::int64_t>(z.size()) / Z, most = std::min(kGenerateRows, N);
+  const MlpWorkspace<Exec> work(exec, vae.decoder(), most, false);
+  const LatentWorkspace<Exec> latent(exec, vae, most, 1, false);
+  const Buffer<Exec, float> codes(exec, most * Z);
+  for (std::int64_t first = 0; first < N; first += most) {
+    const std::int64_t rows = std::min(most, N - first);
+    upload(exec, {z.data() + first * Z, elements(rows, Z)}, codes.view());
+    forward(exec, vae.decoder(), parameters, vae.table(),
+            decoder_input(exec, vae, View<const float, 2>(codes.matrix(rows, Z)), latent), work);
+    f(first, work.result(vae.decoder(), rows));
+  }
+}
+
 }  // namespace detail
 
 /// E[x|z] (N, X) for z (N, Z) in host memory. Under a prior that is uniform on the unit cube the decoder
@@ -44,20 +63,34 @@ template <class Exec>
 std::vector<float> decode(const Exec& on, const Vae& vae, View<const float, 1> parameters,
                           const std::vector<float>& z) {
   const Exec exec = with_float_products(on);
-  const std::int64_t X = vae.config().dimensions, Z = vae.config().latent;
-  const std::int64_t N = static_cast<std::int64_t>(z.size()) / Z, most = std::min(detail::kGenerateRows, N);
-  const MlpWorkspace<Exec> work(exec, vae.decoder(), most, false);
-  const LatentWorkspace<Exec> latent(exec, vae, most, 1, false);
-  const Buffer<Exec, float> codes(exec, most * Z), means(exec, most * X);
+  const std::int64_t X = vae.config().dimensions,
+                     N = static_cast<std::int64_t>(z.size()) / vae.config().latent;
+  const Buffer<Exec, float> means(exec, std::min(detail::kGenerateRows, N) * X);
   std::vector<float> result(detail::elements(N, X));
-  for (std::int64_t first = 0; first < N; first += most) {
-    const std::int64_t rows = std::min(most, N - first);
-    upload(exec, {z.data() + first * Z, detail::elements(rows, Z)}, codes.view());
-    forward(exec, vae.decoder(), parameters, vae.table(),
-            decoder_input(exec, vae, View<const float, 2>(codes.matrix(rows, Z)), latent), work);
-    likelihood_mean(exec, vae.config().likelihood, work.result(vae.decoder(), rows), means.matrix(rows, X));
-    download(exec, means.view(), {result.data() + first * X, detail::elements(rows, X)});
-  }
+  detail::decode_rows(exec, vae, parameters, z, [&](std::int64_t first, View<const float, 2> output) {
+    likelihood_mean(exec, vae.config().likelihood, output, means.matrix(output.rows, X));
+    download(exec, means.view(), {result.data() + first * X, detail::elements(output.rows, X)});
+  });
+  return result;
+}
+
+/// One draw x ~ p(x|z) (N, X) for each z (N, Z) in host memory: draw i depends on its z and (seed, i) alone.
+template <class Exec>
+std::vector<float> draw_data(const Exec& on, const Vae& vae, View<const float, 1> parameters,
+                             const std::vector<float>& z, std::uint64_t seed) {
+  const Exec exec = with_float_products(on);
+  const Likelihood& which = vae.config().likelihood;
+  const View<const float, 1> in_place = vae.own(parameters);
+  const std::vector<float> own = in_place.empty() ? std::vector<float>() : to_host(exec, in_place);
+  std::vector<float> result;
+  detail::decode_rows(exec, vae, parameters, z, [&](std::int64_t first, View<const float, 2> output) {
+    const std::vector<float> values =
+        to_host(exec, View<const float, 1>{output.data, output.rows * output.cols});
+    const std::vector<float> x = draw_observations(
+        which, {values.data(), output.rows, output.cols}, {own.data(), static_cast<std::int64_t>(own.size())},
+        {seed, 0, Purpose::kObservation}, static_cast<std::uint32_t>(first));
+    result.insert(result.end(), x.begin(), x.end());
+  });
   return result;
 }
 

@@ -97,6 +97,30 @@ TEST(Decode, GivesTheMeanOfEveryRow) {
   }
 }
 
+TEST(DrawData, IsTheMeanAndTheNoiseOfItsRow) {
+  const Model model("gaussian", "learned");
+  const double sigma = std::exp(model.tensor("likelihood.log_var")[0] / 2);
+  for (const int rows : {1, 257, 513}) {
+    std::vector<float> z(std::size_t(rows) * Z);
+    test::fill_normal({z.data(), rows, Z}, 9);
+    const test::ExecHandle exec = test::open_exec(2);
+    const std::vector<float> x = draw_data(exec, model.vae, model.view(), z, 31);
+    const std::vector<float> mean = decode(exec, model.vae, model.view(), z);
+    const std::vector<float> zeros(x.size());
+    const std::vector<float> noise = draw_observations(likelihood_from_names("gaussian", "unit", {}),
+                                                       matrix(zeros, X), {}, {31, 0, Purpose::kObservation});
+    Values want, tolerance;
+    for (std::size_t i = 0; i < noise.size(); ++i) {
+      want.push_back(double{mean[i]} + sigma * double{noise[i]});
+      // x and the noise are rounded once each.
+      tolerance.push_back(2 * kEps * (std::abs(double{mean[i]}) + sigma * std::abs(double{noise[i]})));
+    }
+    Parity parity;
+    parity.compare("x", matrix(x, X), want, tolerance);
+    FELBO_EXPECT_PARITY(parity);
+  }
+}
+
 TEST(DrawPrior, EachDrawIsAFunctionOfSeedAndIndex) {
   const Model model;
   const std::vector<float> many = draw_prior(test::open_exec(3), model.vae, model.view(), 300, 5);

@@ -248,7 +248,7 @@ class Em {
   MixtureFit fit_;
 };
 
-std::vector<Gaussian> components_of(const GaussianMixture& mixture) {
+std::vector<Gaussian> components_of(const FittedMixture& mixture) {
   const Eigen::Index Z = mixture.dimensions;
   std::vector<Gaussian> components;
   for (std::int64_t m = 0; m < mixture.components(); ++m) {
@@ -279,7 +279,7 @@ MixtureFit fit_mixture(const CpuExec& exec, View<const float, 2> points, const M
   return Em(exec, points, options)();
 }
 
-std::vector<double> log_density(const CpuExec& exec, const GaussianMixture& mixture,
+std::vector<double> log_density(const CpuExec& exec, const FittedMixture& mixture,
                                 View<const float, 2> points) {
   FELBO_CHECK(points.cols == mixture.dimensions, "points of {} dimensions, a mixture of {}", points.cols,
               mixture.dimensions);
@@ -296,7 +296,7 @@ std::vector<double> log_density(const CpuExec& exec, const GaussianMixture& mixt
   return density;
 }
 
-std::vector<float> draw_mixture(const CpuExec& exec, const GaussianMixture& mixture, std::int64_t count,
+std::vector<float> draw_mixture(const CpuExec& exec, const FittedMixture& mixture, std::int64_t count,
                                 std::uint64_t seed) {
   const std::int64_t Z = mixture.dimensions;
   std::vector<float> z(static_cast<std::size_t>(count * Z));

@@ -15,7 +15,7 @@ namespace felbo {
 enum class MixtureCovariance { kDiagonal, kFull };
 
 /// sum_m weight_m N(mean_m, covariance_m), of M components over Z dimensions.
-struct GaussianMixture {
+struct FittedMixture {
   std::int64_t dimensions = 0;     // Z
   std::vector<double> weight;      // (M) they sum to 1
   std::vector<double> mean;        // (M, Z)
@@ -29,11 +29,11 @@ struct MixtureOptions {
   MixtureCovariance covariance = MixtureCovariance::kFull;
   std::uint64_t seed = 0;   // of where the fit begins
   int iterations = 200;     // at most
-  double tolerance = 1e-5;  // stop when an iteration raises the mean log-likelihood by less, nats a point
+  double tolerance = 1e-4;  // stop when an iteration raises the mean log-likelihood by less, nats a point
 };
 
 struct MixtureFit {
-  GaussianMixture mixture;
+  FittedMixture mixture;
   /// Mean log density of the points before each iteration and after the last, nats a point. It never falls
   /// but where components were dropped.
   std::vector<double> log_likelihood;
@@ -57,11 +57,11 @@ inline constexpr double kLeastMixtureVariance = 1e-6;
 MixtureFit fit_mixture(const CpuExec& exec, View<const float, 2> points, const MixtureOptions& options);
 
 /// log density of each point (N, Z), nats: (N).
-std::vector<double> log_density(const CpuExec& exec, const GaussianMixture& mixture,
+std::vector<double> log_density(const CpuExec& exec, const FittedMixture& mixture,
                                 View<const float, 2> points);
 
 /// `count` draws, (count, Z); draw i depends on (seed, i) alone.
-std::vector<float> draw_mixture(const CpuExec& exec, const GaussianMixture& mixture, std::int64_t count,
+std::vector<float> draw_mixture(const CpuExec& exec, const FittedMixture& mixture, std::int64_t count,
                                 std::uint64_t seed);
 
 }  // namespace felbo

@@ -33,7 +33,7 @@ View<const float, 2> matrix(const std::vector<float>& values, std::int64_t cols)
 }
 
 /// log of the mixture's density at (x, y), by the formula of a Gaussian over the plane.
-double density_in_the_plane(const GaussianMixture& g, double x, double y) {
+double density_in_the_plane(const FittedMixture& g, double x, double y) {
   double sum = 0;
   for (std::size_t m = 0; m < g.weight.size(); ++m) {
     const double a = g.covariance[4 * m], b = g.covariance[4 * m + 1], c = g.covariance[4 * m + 3];
@@ -44,7 +44,7 @@ double density_in_the_plane(const GaussianMixture& g, double x, double y) {
   return std::log(sum);
 }
 
-double mean_density_in_the_plane(const GaussianMixture& g, const std::vector<float>& points) {
+double mean_density_in_the_plane(const FittedMixture& g, const std::vector<float>& points) {
   double sum = 0;
   for (std::size_t n = 0; n < points.size(); n += 2)
     sum += density_in_the_plane(g, double{points[n]}, double{points[n + 1]});
@@ -129,21 +129,21 @@ TEST(Mixture, EndsWhereTheLikelihoodIsFlat) {
       fit_mixture(CpuExec(2), matrix(points, 2), {.components = 2, .iterations = 5000, .tolerance = 1e-13});
   ASSERT_TRUE(fit.converged);
   const auto slope = [&](const auto& change) {
-    GaussianMixture up = fit.mixture, down = fit.mixture;
+    FittedMixture up = fit.mixture, down = fit.mixture;
     change(up, 1e-4), change(down, -1e-4);
     return (mean_density_in_the_plane(up, points) - mean_density_in_the_plane(down, points)) / 2e-4;
   };
   for (std::size_t m = 0; m < 2; ++m) {
     for (std::size_t d = 0; d < 2; ++d) {
-      EXPECT_NEAR(slope([&](GaussianMixture& g, double h) { g.mean[2 * m + d] += h; }), 0, 1e-5);
-      EXPECT_NEAR(slope([&](GaussianMixture& g, double h) { g.covariance[4 * m + 3 * d] += h; }), 0, 1e-5);
+      EXPECT_NEAR(slope([&](FittedMixture& g, double h) { g.mean[2 * m + d] += h; }), 0, 1e-5);
+      EXPECT_NEAR(slope([&](FittedMixture& g, double h) { g.covariance[4 * m + 3 * d] += h; }), 0, 1e-5);
     }
-    EXPECT_NEAR(slope([&](GaussianMixture& g, double h) {
+    EXPECT_NEAR(slope([&](FittedMixture& g, double h) {
                   g.covariance[4 * m + 1] += h, g.covariance[4 * m + 2] += h;
                 }),
                 0, 1e-5);
   }
-  EXPECT_NEAR(slope([&](GaussianMixture& g, double h) { g.weight[0] += h, g.weight[1] -= h; }), 0, 1e-5);
+  EXPECT_NEAR(slope([&](FittedMixture& g, double h) { g.weight[0] += h, g.weight[1] -= h; }), 0, 1e-5);
 }
 
 TEST(Mixture, DoesNotDependOnThreadsAndDoesOnTheSeed) {
@@ -226,7 +226,7 @@ TEST(Mixture, RefusesWhatCannotBeFitted) {
 // --- draws -----------------------------------------------------------------------------------------------
 
 TEST(Mixture, DrawsHaveItsMomentsAndAreFunctionsOfSeedAndIndex) {
-  const GaussianMixture mixture{2, {0.25, 0.75}, {-3, 1, 2, 0}, {1, 0.6, 0.6, 2, 0.5, -0.2, -0.2, 0.3}};
+  const FittedMixture mixture{2, {0.25, 0.75}, {-3, 1, 2, 0}, {1, 0.6, 0.6, 2, 0.5, -0.2, -0.2, 0.3}};
   constexpr std::int64_t N = 40000;
   const std::vector<float> z = draw_mixture(CpuExec(2), mixture, N, 9);
   const std::vector<float> few = draw_mixture(CpuExec(1), mixture, 7, 9);

@@ -7,7 +7,9 @@ namespace {
 
 bool is_linear(const Vae& vae) {
   const VaeConfig& config = vae.config();
-  return config.hidden.empty() && config.likelihood.family == LikelihoodFamily::kGaussian &&
+  return config.posterior.family == PosteriorFamily::kDiagonalGaussian &&
+         config.prior.family == PriorFamily::kStandardNormal && config.hidden.empty() &&
+         config.likelihood.family == LikelihoodFamily::kGaussian &&
          config.likelihood.variance != VarianceKind::kPerElement;
 }
 
@@ -25,7 +27,7 @@ Vector row_of(const DataPart& part, std::int64_t n) {
 
 std::optional<ExactGapParts> exact_gap_parts(const Vae& vae, std::span<const float> flat,
                                              const DataPart& part) {
-  if (!is_linear(vae)) return std::nullopt;
+  if (!is_linear(vae) || part.is_sparse()) return std::nullopt;
   const LinearOracle oracle(linear_vae(vae, flat));
   const LogVarClamp clamp = vae.config().clamp;
   std::vector<double> log_px, elbo, gap, approximation, amortisation;

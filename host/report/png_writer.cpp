@@ -149,15 +149,29 @@ ImageGrid make_paired_grid(View<const float, 2> originals, View<const float, 2> 
   check_rows(reconstructions, height, width);
   FELBO_CHECK(originals.rows == reconstructions.rows, "{} originals and {} reconstructions do not pair",
               originals.rows, reconstructions.rows);
-  if (columns == 0) columns = std::min<std::int64_t>(10, originals.rows);
+  return make_layered_grid({originals, reconstructions}, height, width, columns);
+}
+
+ImageGrid make_layered_grid(const std::vector<View<const float, 2>>& layers, std::int64_t height,
+                            std::int64_t width, std::int64_t columns) {
+  FELBO_CHECK(!layers.empty(), "a picture needs at least one image, got none");
+  const std::int64_t rows = layers.front().rows;
+  for (const View<const float, 2>& layer : layers) {
+    check_rows(layer, height, width);
+    FELBO_CHECK(layer.rows == rows, "layers of {} and {} images", rows, layer.rows);
+  }
+  if (columns == 0) columns = std::min<std::int64_t>(10, rows);
   FELBO_CHECK(columns >= 1, "a picture needs at least one column, not {}", columns);
-  columns = std::min(columns, originals.rows);
+  columns = std::min(columns, rows);
   ImageGrid grid{{}, height, width, columns};
-  for (std::int64_t first = 0; first < originals.rows; first += columns) {
-    const std::int64_t last = std::min(first + columns, originals.rows);
-    for (std::int64_t i = first; i < last; ++i) grid.tiles.push_back(row_of(originals, i));
-    grid.tiles.resize(grid.tiles.size() + static_cast<std::size_t>(first + columns - last));
-    for (std::int64_t i = first; i < last; ++i) grid.tiles.push_back(row_of(reconstructions, i));
+  for (std::int64_t first = 0; first < rows; first += columns) {
+    const std::int64_t last = std::min(first + columns, rows);
+    for (const View<const float, 2>& layer : layers) {
+      // What the layer before has left of its row stays blank.
+      grid.tiles.resize(static_cast<std::size_t>(
+          ceil_div(static_cast<std::int64_t>(grid.tiles.size()), columns) * columns));
+      for (std::int64_t i = first; i < last; ++i) grid.tiles.push_back(row_of(layer, i));
+    }
   }
   return grid;
 }

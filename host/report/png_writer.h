@@ -41,6 +41,11 @@ ImageGrid make_grid(View<const float, 2> images, std::int64_t height, std::int64
 ImageGrid make_paired_grid(View<const float, 2> originals, View<const float, 2> reconstructions,
                            std::int64_t height, std::int64_t width, std::int64_t columns = 0);
 
+/// The grid of several layers (N, height * width) of the same N: each row of `columns` images of the first
+/// layer has those of the others below it, in order. Otherwise as make_paired_grid().
+ImageGrid make_layered_grid(const std::vector<View<const float, 2>>& layers, std::int64_t height,
+                            std::int64_t width, std::int64_t columns = 0);
+
 /// Writes the grid as an 8-bit grey PNG, enlarged without smoothing; 0 is black, 1 is white, values beyond
 /// are clamped. By an AtomicFile: `path` holds its old content or the whole picture. Throws
 /// std::invalid_argument if the grid is empty, its sizes do not fit, a tile's side is above kMostTileSide,

@@ -109,6 +109,16 @@ TEST(PngWriterTest, PairsStandOneAboveTheOther) {
   EXPECT_EQ(make_paired_grid(view(originals, 1), view(copies, 1), 1, 1, 1'000'000'000).tiles.size(), 10u);
 }
 
+TEST(LayeredGrid, PutsEachRowOfALayerBelowThatOfTheOneBefore) {
+  const std::vector<float> a{0.0f, 0.1f, 0.2f}, b{0.3f, 0.4f, 0.5f}, c{0.6f, 0.7f, 0.8f};
+  const ImageGrid grid = make_layered_grid({view(a, 1), view(b, 1), view(c, 1)}, 1, 1, 2);
+  std::vector<float> tiles;
+  for (const auto& tile : grid.tiles) tiles.push_back(tile.empty() ? -1.0f : tile[0]);
+  EXPECT_EQ(tiles, (std::vector<float>{0.0f, 0.1f, 0.3f, 0.4f, 0.6f, 0.7f, 0.2f, -1, 0.5f, -1, 0.8f}));
+  EXPECT_THROW(make_layered_grid({}, 1, 1), std::invalid_argument);
+  EXPECT_THROW(make_layered_grid({view(a, 1), {b.data(), 2, 1}}, 1, 1), std::invalid_argument);
+}
+
 TEST(PngWriterTest, ANanIsNamedAndTheOldPictureStays) {
   const TempFolder folder;
   write_bytes(folder / "a.png", "old");

@@ -33,12 +33,14 @@ TEST(OracleCommand, EveryEstimatorAgrees) {
 }
 
 TEST(OracleCommand, ThreadsDoNotChangeABit) {
+  if (skip_long()) GTEST_SKIP() << "NOT CHECKED: FELBO_SKIP_LONG=1";
   json one = felbo_json({"oracle", "--device", "cpu", "--threads", "1", "--seed", "5"});
-  json three = felbo_json({"oracle", "--device", "cpu", "--threads", "3", "--seed", "5"});
-  EXPECT_EQ(one["results"], three["results"]);
+  json two = felbo_json({"oracle", "--device", "cpu", "--threads", "2", "--seed", "5"});
+  EXPECT_EQ(one["results"], two["results"]);
 }
 
 TEST(OracleCommand, PrintsALineAComparison) {
+  if (skip_long()) GTEST_SKIP() << "NOT CHECKED: FELBO_SKIP_LONG=1";
   const Outcome outcome = felbo({"oracle", "--device", "cpu"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   for (const char* words : {"std. errs", "Z=5, per-dimension, other q", " ok\n", " comparisons, 0 failed",
