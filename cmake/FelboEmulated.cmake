@@ -47,6 +47,7 @@ string(APPEND emulated_filter_evaluate ":*AgreesWithTheExact*:Simulate.LogPx*:Ga
 string(APPEND emulated_filter_evaluate ":Anneal.*:AnnealedSums.*:Auroc.*:Corrupt.*:Draw.*:DrawObservations.*:Mixture.*:Oracle.*:Psnr.*:Schedule.*")
 
 set(emulated_filter_train "-GradientMoments.*")
+set(emulated_filter_model "Latent.*:-*TheClosedKl*")
 set(emulated_filter_likelihood "-Unit.DensitiesIntegrateToOne:Unit.ProbabilitiesSumToOne")
 # Every kernel of every family once, in each of its mappings, is enough for the race check, which is ten times slower.
 set(races_filter_likelihood "Likelihood.RowsAreWeighed:Likelihood.BFloat16WithoutGradientStays")

@@ -199,6 +199,28 @@ TEST(Latent, TermsAreThoseOfTheDefinitions) {
   }
 }
 
+// The KL in closed form, which `elbo` takes, is the mean of what `elbo-mc` takes: within 5 standard errors of
+// 4096 samples, a false alarm in 1 of 70,000 runs of these 24 comparisons.
+TEST(Latent, TheClosedKlIsThatOfTheSamples) {
+  for (const Case& c : cases()) {
+    if (c.gradient != PosteriorGradient::kAnalyticKl) continue;
+    SCOPED_TRACE(name_of(c));
+    Problem p(c, 4096);
+    const Outcome got(p);
+    for (int b = 0; b < B; ++b) {
+      double sum = 0, squares = 0;
+      for (int s = 0; s < p.samples; ++s) {
+        const auto r = std::size_t(b * p.samples + s);
+        const double kl = double(got.log_qz[r]) - double(got.log_pz[r]);
+        sum += kl;
+        squares += kl * kl;
+      }
+      const double mean = sum / p.samples, error = std::sqrt((squares / p.samples - mean * mean) / p.samples);
+      EXPECT_NEAR(double(got.kl[std::size_t(b)]), mean, 5 * error + 1e-4) << b;
+    }
+  }
+}
+
 /// The derivatives of `f` by the elements of a member of Point.
 Values derivatives(const Point& at, Values Point::*member, const std::function<double(const Point&)>& f) {
   const double h = 1e-5;  // truncation and rounding below 1e-8
