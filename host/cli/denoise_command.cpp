@@ -30,10 +30,15 @@ double mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+bool in_unit_interval(const DataPart& part) {
+  const DataSummary summary = summarize(part);
+  return summary.min >= 0.0f && summary.max <= 1.0f;
+}
+
 /// What a PSNR is relative to: 1 for intensities, else the distance from the least value to the largest.
 double peak_of(const DataPart& part) {
+  if (in_unit_interval(part)) return 1.0;
   const DataSummary summary = summarize(part);
-  if (summary.min >= 0.0f && summary.max <= 1.0f) return 1.0;
   return static_cast<double>(summary.max) - static_cast<double>(summary.min);
 }
 
@@ -58,7 +63,7 @@ Denoised denoise(const M& model, const DataPart& part, const Corruption& corrupt
   Encoded clean = model.encode(part, part.rows, true);
   d.clean = std::move(clean.x);
   d.reconstructed = model.decode(clean.code());
-  d.noisy = corrupt(corruption, {d.clean.data(), part.rows, part.cols}, peak_of(part) == 1.0, model.seed);
+  d.noisy = corrupt(corruption, {d.clean.data(), part.rows, part.cols}, in_unit_interval(part), model.seed);
   DataPart noisy;
   noisy.rows = part.rows, noisy.cols = part.cols, noisy.shape = part.shape, noisy.floats = d.noisy;
   d.denoised = model.decode(model.encode(noisy, part.rows, false, Binarize::kNone).code());

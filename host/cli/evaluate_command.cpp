@@ -189,12 +189,21 @@ std::optional<DataPart> chosen_rows(const DataPart& part, std::optional<std::int
 
 void check_out(const std::filesystem::path& out) {
   FELBO_CHECK(out.empty() || out.extension() == ".npy", "--out {}: the name must end in .npy", out.string());
+  const std::filesystem::path folder = out.parent_path();
+  FELBO_CHECK(folder.empty() || std::filesystem::is_directory(folder),
+              "cannot write '{}': there is no folder '{}'; create it or name another", out.string(),
+              folder.string());
 }
 
 void run_evaluate(const EvaluateFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
   check_out(flags.out);
+  FELBO_CHECK(flags.samples >= 1 && flags.samples <= kMaxNoiseSamples,
+              "samples must be between 1 and {}, got {}", kMaxNoiseSamples, flags.samples);
   LoadedRun run = load_run(flags.run);
+  FELBO_CHECK(
+      !flags.annealed.both_ways || can_draw(run.vae.config().likelihood),
+      "--bdmc: a multinomial's rows have a sum that the model does not give, so none can be simulated");
   const DataSet data = load_run_data(flags.data.empty() ? run.config.data : flags.data, run.config);
   NamedPart part = part_by_name(data, flags.split);
   const std::optional<DataPart> few = chosen_rows(*part.part, flags.count);

@@ -182,6 +182,7 @@ void check_model(const RunConfig& config) {
 }
 
 GapOptions gap_options(const GapFlags& flags, const RunConfig& config, std::uint64_t seed) {
+  FELBO_CHECK(flags.chains >= 2, "--chains {}: the sampling error needs 2 at least", flags.chains);
   FELBO_CHECK(flags.samples >= 2 && flags.samples <= kMaxNoiseSamples,
               "--samples {}: expected 2 to {} of z a datum", flags.samples, kMaxNoiseSamples);
   FELBO_CHECK(flags.fit_steps >= 0 && flags.fit_steps <= 1'000'000, "--fit-steps {}: expected 0 to 1000000",
@@ -225,6 +226,9 @@ void run_gap(const GapFlags& flags) {
   warn_of_domain(run.config, data);
   const DataPart rows = chosen(*part.part, flags.count);
   const GapOptions options = gap_options(flags, run.config, flags.common.seed.value_or(run.config.seed));
+  FELBO_CHECK(options.simulated == 0 || can_draw(run.vae.config().likelihood),
+              "a multinomial's rows have a sum that the model does not give, so none can be simulated: give "
+              "--simulated 0");
   GapReport report{.gap = {}, .exact = {}, .split = part.name, .run = flags.run.string()};
   // Binarised data are not what the closed form would be given, and a Gaussian would not be given them.
   if (options.binarize == Binarize::kNone)

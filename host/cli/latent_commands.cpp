@@ -107,24 +107,30 @@ struct TraverseFlags : ApplyFlags {
   double reach = 3.0;
 };
 
-/// KL of each latent dimension over the part, and the dimensions by it, the largest first.
+/// Dimensions by their KL over the part, the largest first; where the KL is no sum over dimensions, by the
+/// variance of the code.
 struct Ranking {
-  std::vector<double> kl;
+  bool by_kl = true;
+  std::vector<double> value;  // (Z) nats, or the variance
   std::vector<std::int64_t> dimensions;
 };
 
-Ranking rank(const Encoded& encoded, std::int64_t Z, const LogVarClamp& clamp, std::int64_t most) {
-  LatentSums sums(Z, clamp);
+Ranking rank(const Encoded& encoded, const VaeConfig& config, std::int64_t most) {
+  const std::int64_t Z = config.latent;
+  LatentSums sums(Z, config.clamp);
   std::vector<float> posterior(static_cast<std::size_t>(2 * Z));
   for (std::int64_t n = 0; n < encoded.count; ++n) {
-    std::ranges::copy(row_of(encoded.mu, n, Z), posterior.begin());
+    std::ranges::copy(row_of(encoded.code(), n, Z), posterior.begin());
     std::ranges::copy(row_of(encoded.log_var, n, Z), posterior.begin() + Z);
     sums.add(posterior);
   }
-  Ranking ranking{sums.diagnose().kl, std::vector<std::int64_t>(static_cast<std::size_t>(Z))};
+  const LatentDiagnostics latent = sums.diagnose();
+  const bool by_kl = config.prior.is_standard() && !config.posterior.couples_dimensions();
+  Ranking ranking{by_kl, by_kl ? latent.kl : latent.variance_of_mean,
+                  std::vector<std::int64_t>(static_cast<std::size_t>(Z))};
   std::iota(ranking.dimensions.begin(), ranking.dimensions.end(), std::int64_t{0});
   std::ranges::stable_sort(ranking.dimensions, std::greater(),
-                           [&](std::int64_t d) { return ranking.kl[static_cast<std::size_t>(d)]; });
+                           [&](std::int64_t d) { return ranking.value[static_cast<std::size_t>(d)]; });
   ranking.dimensions.resize(static_cast<std::size_t>(most));
   return ranking;
 }
@@ -142,18 +148,20 @@ void write_traversals(const PictureOutput& out, const std::vector<float>& along,
 }
 
 void report(const TraverseFlags& flags, const Ranking& ranking) {
-  std::vector<double> kl;
-  for (const std::int64_t d : ranking.dimensions) kl.push_back(ranking.kl[static_cast<std::size_t>(d)]);
+  std::vector<double> values;
+  for (const std::int64_t d : ranking.dimensions)
+    values.push_back(ranking.value[static_cast<std::size_t>(d)]);
   if (flags.common.json) {
     return print_json({{"out", flags.out.string()},
                        {"row", flags.row},
                        {"steps", flags.steps},
                        {"range", flags.reach},
                        {"dimensions", ranking.dimensions},
-                       {"kl", kl}});
+                       {ranking.by_kl ? "kl" : "variance", values}});
   }
-  for (std::size_t k = 0; k < kl.size(); ++k)
-    fmt::print("line {:>3}: latent dimension {:>3}, KL {:.3f} nats\n", k + 1, ranking.dimensions[k], kl[k]);
+  for (std::size_t k = 0; k < values.size(); ++k)
+    fmt::print("line {:>3}: latent dimension {:>3}, {} {:.3f}{}\n", k + 1, ranking.dimensions[k],
+               ranking.by_kl ? "KL" : "variance of the code", values[k], ranking.by_kl ? " nats" : "");
   fmt::print("datum {}, z from -{} to {} in {} steps, in {}\n", flags.row, flags.reach, flags.reach,
              flags.steps, flags.out.string());
 }
@@ -177,7 +185,7 @@ void run_traverse(const TraverseFlags& flags) {
   const std::vector<float> along = with_model(flags, r.run, [&](const auto& model) {
     const Encoded encoded = model.encode(part, part.rows, false);
     datum = model.encode(part, flags.row + 1, true).x;
-    ranking = rank(encoded, shape.latent, shape.clamp, lines);
+    ranking = rank(encoded, shape, lines);
     std::vector<float> codes;
     for (const std::int64_t d : ranking.dimensions)
       std::ranges::copy(

@@ -33,10 +33,14 @@ void run_encode(const ApplyFlags& flags) {
   FELBO_CHECK(flags.out.extension() == ".npy", "--out {}: the name must end in .npy", flags.out.string());
   RunOnData r = load_run_on_data(flags);
   const DataPart& part = r.part();
+  FELBO_CHECK(
+      r.run.vae.config().posterior.family != PosteriorFamily::kPlanarFlow,
+      "encode writes the mean and log-variance of q(z|x), which of --posterior planar-flow are not known");
   const Encoded encoded =
       with_model(flags, r.run, [&](const auto& model) { return model.encode(part, part.rows, false); });
   std::vector<float> both = encoded.mu;
-  both.insert(both.end(), encoded.log_var.begin(), encoded.log_var.end());
+  const std::vector<float> log_var = marginal_log_vars(r.run.vae.config(), encoded);
+  both.insert(both.end(), log_var.begin(), log_var.end());
   write_npy(flags.out, both, {2, encoded.count, r.run.vae.config().latent});
   done(flags, encoded.count);
 }
@@ -46,7 +50,8 @@ void run_encode(const ApplyFlags& flags) {
 void add_reconstruct_command(CLI::App& app) {
   auto flags = std::make_shared<PictureFlags>();
   CLI::App* command = add_apply_command(
-      app, "reconstruct", "Data above E[x|z] at the posterior mean of z: a picture, or (2, count, X)", flags,
+      app, "reconstruct",
+      "Data above E[x|z] at the code of each (the posterior mean of z): a picture, or (2, count, X)", flags,
       run_reconstruct);
   add_picture_out_option(*command, *flags);
   command->add_option("--count", flags->count, "How many: the first rows of the data")->required();
@@ -56,7 +61,9 @@ void add_reconstruct_command(CLI::App& app) {
 void add_encode_command(CLI::App& app) {
   auto flags = std::make_shared<ApplyFlags>();
   CLI::App* command = add_apply_command(
-      app, "encode", "mu and log_var of q(z|x) for every datum: .npy of shape (2, N, Z)", flags, run_encode);
+      app, "encode",
+      "Mean and log-variance of each dimension of q(z|x) for every datum: .npy of shape (2, N, Z)", flags,
+      run_encode);
   command->add_option("--out", flags->out, "File to write: .npy")->required();
   add_data_options(*command, *flags);
 }

@@ -93,6 +93,8 @@ Aggregate fit_aggregate(const SampleFlags& flags, const RunOnData& r, const M& m
   FELBO_CHECK(options.components >= 1 && options.components <= part.rows,
               "--components must be between 1 and the {} {} data, got {}", part.rows, r.named_part().name,
               options.components);
+  // Two matrices of doubles while it is fitted.
+  check_fits_memory("--components", 2 * options.components, part.rows);
   const std::vector<float> z =
       draw_posterior(model.exec, r.run.vae, model.encode(part, part.rows, false), model.seed);
   const MixtureFit fit = fit_mixture(CpuExec(flags.common.device.threads), {z.data(), part.rows, Z}, options);

@@ -31,9 +31,16 @@ struct Scored : ChosenData {
   const std::vector<double>& log_px() const { return evaluation.log_px_of_datum; }
 };
 
+/// Whether two names of data sets mean the same one.
+bool same_place(const std::string& a, const std::string& b) {
+  if (a == b) return true;
+  std::error_code error;  // a built-in set has no path
+  return std::filesystem::equivalent(a, b, error) && !error;
+}
+
 /// Every row of a set that the run was not trained on; of the run's own, what the run held out.
 DataSet load_set(const std::string& spec, const RunConfig& config) {
-  if (spec == config.data) return load_run_data(spec, config);
+  if (same_place(spec, config.data)) return load_run_data(spec, config);
   DataSet data = load_data(spec);
   scale_data(config, data);
   return data;
@@ -128,7 +135,8 @@ std::string describe(const Scored& s) {
                      s.evaluation.log_px.standard_error, least, most);
 }
 
-bool misleads(const Auroc& a) { return a.area < 0.5; }
+/// Beyond twice the area's standard error.
+bool misleads(const Auroc& a) { return a.area + 2.0 * a.standard_error < 0.5; }
 
 void warn_of(const Auroc& a, const Scored& other) {
   if (!misleads(a)) return;
@@ -171,6 +179,7 @@ void check_folder(const std::filesystem::path& out) {
   FELBO_CHECK(folder.empty() || std::filesystem::is_directory(folder),
               "cannot write '{}': there is no folder '{}'; create it or name another", out.string(),
               folder.string());
+  FELBO_CHECK(!std::filesystem::is_directory(out), "cannot write '{}': it is a folder", out.string());
 }
 
 void check_flags(const ScoreFlags& flags) {
@@ -180,6 +189,8 @@ void check_flags(const ScoreFlags& flags) {
               "--against-split and --against-out go with --against SPEC");
   FELBO_CHECK(flags.picture.empty() || flags.picture.extension() == ".png",
               "--picture {}: the name must end in .png", flags.picture.string());
+  FELBO_CHECK(flags.out.empty() || flags.out != flags.against_out, "--out and --against-out both name '{}'",
+              flags.out.string());
   for (const std::filesystem::path& out : {flags.out, flags.against_out, flags.picture}) check_folder(out);
 }
 

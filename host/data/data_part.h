@@ -50,6 +50,8 @@ struct DataPart {
   View<const float, 2> float_view() const {
     FELBO_CHECK(!is_bytes(), "the data are bytes, not floats");
     FELBO_CHECK(!is_sparse(), "the data are sparse rows");
+    FELBO_CHECK(static_cast<std::int64_t>(floats.size()) == rows * cols, "{} values for {} rows of {}",
+                floats.size(), rows, cols);
     return {floats.data(), rows, cols};
   }
 };

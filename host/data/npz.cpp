@@ -167,6 +167,17 @@ void read_columns(Matrix& m, const Archive& archive) {
   });
 }
 
+/// Whether a value survives as a float: whole numbers exactly, others within its range.
+template <class T>
+bool is_kept(T value, float kept) {
+  if constexpr (std::is_integral_v<T>) {
+    constexpr double kBeyond = 9223372036854775808.0;  // 2^63: no integer of 64 bits
+    return static_cast<double>(kept) < kBeyond && static_cast<T>(kept) == value;
+  } else {
+    return std::isfinite(kept) || !std::isfinite(value);  // others are reported as what they are
+  }
+}
+
 /// Values of T as floats.
 template <class T>
 std::vector<float> read_as(const Matrix& m, ByteSource& source) {
@@ -175,9 +186,8 @@ std::vector<float> read_as(const Matrix& m, ByteSource& source) {
     std::vector<float> floats(values.size());
     for (std::size_t e = 0; e < values.size(); ++e) {
       floats[e] = static_cast<float>(values[e]);
-      FELBO_CHECK(!std::is_integral_v<T> || static_cast<double>(floats[e]) == static_cast<double>(values[e]),
-                  "{}: row {}, column {} (from 0): {} is not exact in float32", m.path,
-                  m.row_of(static_cast<std::int64_t>(e)), m.csr.column[e], values[e]);
+      FELBO_CHECK(is_kept(values[e], floats[e]), "{}: row {}, column {} (from 0): {} does not fit float32",
+                  m.path, m.row_of(static_cast<std::int64_t>(e)), m.csr.column[e], values[e]);
     }
     return floats;
   } else {
@@ -217,8 +227,9 @@ bool columns_rise(const CsrRows& csr, std::int64_t begin, std::int64_t end) {
   return true;
 }
 
-/// Sorts each row by column, and adds up elements of the same place.
-void put_in_order(CsrRows& csr) {
+/// Sorts each row by column, and adds up elements of the same place. Throws std::invalid_argument if a sum is
+/// beyond a float, or one of whole numbers not exact.
+void put_in_order(const std::string& path, CsrRows& csr) {
   std::int64_t begin = 0, to = 0;
   for (std::size_t i = 0; i + 1 < csr.begin.size(); ++i) {
     const std::int64_t end = csr.begin[i + 1];
@@ -227,7 +238,15 @@ void put_in_order(CsrRows& csr) {
     std::ranges::stable_sort(row, {}, &std::pair<std::uint32_t, float>::first);
     for (std::size_t k = 0; k < row.size(); ++k) {
       if (k > 0 && row[k].first == row[k - 1].first) {
-        csr.value[to - 1] += row[k].second;
+        const double a = static_cast<double>(csr.value[to - 1]), b = static_cast<double>(row[k].second);
+        const auto sum = static_cast<float>(a + b);
+        const bool whole = a == std::floor(a) && b == std::floor(b);
+        FELBO_CHECK(
+            std::isfinite(sum) && (!whole || static_cast<double>(sum) == a + b),
+            "{}: row {}, column {} (from 0): elements of the same place add up to {}, which does not fit "
+            "float32",
+            path, i, row[k].first, a + b);
+        csr.value[to - 1] = sum;
       } else {
         csr.column[to] = row[k].first;
         csr.value[to++] = row[k].second;
@@ -263,7 +282,7 @@ DataPart read_npz(const std::string& path) {
   read_begin(m, archive);
   read_columns(m, archive);
   read_values(m, archive);
-  if (!in_order(m.csr)) put_in_order(m.csr);
+  if (!in_order(m.csr)) put_in_order(m.path, m.csr);
   DataPart part;
   part.rows = m.rows;
   part.cols = m.cols;

@@ -169,9 +169,9 @@ TEST(Npz, RefusesElementsThatDoNotFit) {
   m.data = vector_npy<float>("<f4", {1, std::nanf(""), 3});
   refused(m, {"row 0, column 3 (counted from 0) is nan"});
   m.data = vector_npy<double>("<f8", {1, 2, 1e300});
-  refused(m, {"row 2, column 0 (counted from 0) is inf"});
+  refused(m, {"row 2, column 0 (from 0): 1e+300 does not fit float32"});
   m.data = vector_npy<std::int32_t>("<i4", {1, 16777217, 3});
-  refused(m, {"row 0, column 3 (from 0): 16777217 is not exact in float32"});
+  refused(m, {"row 0, column 3 (from 0): 16777217 does not fit float32"});
 }
 
 /// What a header claims takes no memory: values must arrive.

@@ -22,6 +22,20 @@ TEST(SpreadRows, TakesRowsOfTheWholePart) {
   EXPECT_EQ(spread_rows(part, 1).floats, (std::vector<float>{0, 0.5}));
 }
 
+TEST(SpreadRows, KeepsSparseRowsSparse) {
+  // Rows (0, 0, 5), (), (1, 2, 0), (0, 7, 0).
+  DataPart part;
+  part.rows = 4;
+  part.cols = 3;
+  part.sparse = CsrRows{{0, 1, 1, 3, 4}, {2, 0, 1, 1}, {5, 1, 2, 7}};
+  const DataPart few = spread_rows(part, 2);
+  ASSERT_TRUE(few.is_sparse());
+  EXPECT_EQ(few.sparse->begin, (std::vector<std::int64_t>{0, 1, 3}));
+  EXPECT_EQ(few.sparse->column, (std::vector<std::uint32_t>{2, 0, 1}));
+  EXPECT_EQ(few.sparse->value, (std::vector<float>{5, 1, 2}));
+  EXPECT_EQ(spread_rows(part, 4).sparse->begin, part.sparse->begin);
+}
+
 TEST(SpreadRows, KeepsBytesAndTheirDivisor) {
   const DataPart part{.rows = 4,
                       .cols = 1,

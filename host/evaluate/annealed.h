@@ -68,7 +68,7 @@ using LatentDecoder = std::function<void(const std::vector<float>& z, DecodedLat
 struct AnnealedWeights {
   std::vector<double> forward;   // (B, C) log w
   std::vector<double> backward;  // (B, C) log w, from exact draws; empty unless asked for
-  double accepted = 0.0;         // sum over transitions forward of the share of chains that moved
+  double accepted = 0.0;         // sum over transitions forward of the mean chance to be accepted
 };
 
 /// Data first_datum ... first_datum + B - 1: their number names the noise.
@@ -92,7 +92,7 @@ struct AnnealedEvaluation {
   Estimate upper;                                   // from above; of exact draws only, as the next two
   Estimate sandwich;                                // upper - log_px, paired
   std::vector<double> upper_of_datum;               // (N)
-  double acceptance = 0.0;                          // share of trajectories that were accepted
+  double acceptance = 0.0;                          // mean chance of a trajectory to be accepted
   std::int64_t count = 0;
 };
 

@@ -196,7 +196,7 @@ std::vector<float> draw_observations(const Likelihood& which, View<const float, 
   FELBO_CHECK(output.rows <= (std::int64_t{1} << 32) - first_row,
               "the noise has names for 2^32 rows: {} from {} on are too many", output.rows, first_row);
   FELBO_CHECK(
-      which.family != LikelihoodFamily::kMultinomial,
+      can_draw(which),
       "a multinomial's counts of a row have a sum N that the model does not give: take E[x / N|z] in place "
       "of draws");
   const bool levels = which.family == LikelihoodFamily::kCategorical;

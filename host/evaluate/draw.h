@@ -9,6 +9,9 @@
 
 namespace felbo {
 
+/// Whether x can be drawn at all: a multinomial's counts of a row have a sum that the model does not give.
+inline bool can_draw(const Likelihood& which) { return which.family != LikelihoodFamily::kMultinomial; }
+
 /// One draw x ~ p(x|z) for each row of the decoder's output, (R, X) row-major. Values are such as
 /// which.observations() says: grey levels are level / 255, counts are whole numbers, a Bernoulli gives 0 and
 /// 1. Log-variances that are learned or come from the decoder are clamped as likelihood() does.
@@ -18,7 +21,7 @@ namespace felbo {
 /// is NaN gives NaN; magnitudes that a float cannot hold (heavy tails) are held to its largest.
 ///
 /// output (R, outputs * X), own (own_parameters). Throws std::invalid_argument if shapes disagree or the row
-/// numbers leave 32 bits.
+/// numbers leave 32 bits, or if nothing can be drawn (can_draw()).
 std::vector<float> draw_observations(const Likelihood& which, View<const float, 2> output,
                                      View<const float, 1> own, const NoiseStream& noise,
                                      std::uint32_t first_row = 0);

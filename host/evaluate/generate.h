@@ -109,6 +109,9 @@ std::vector<float> draw_prior(const Exec& on, const Vae& vae, View<const float, 
   return eps;
 }
 
+/// log Var(z_d | x) (N, Z): of a full covariance, the diagonal of L L^T; else encoded.log_var.
+std::vector<float> marginal_log_vars(const VaeConfig& config, const Encoded& encoded);
+
 namespace detail {
 
 /// The means of q_0 at the end of their planar flow, (N, Z).

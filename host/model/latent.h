@@ -80,7 +80,7 @@ GaussianMixture prior_mixture(const Vae& vae, const LatentWorkspace<Exec, T>& wo
   const std::int64_t Z = vae.config().latent;
   const LogVarClamp clamp = vae.config().clamp;
   if (vae.config().prior.is_standard()) {
-    return {work.standard.matrix(1, Z), work.standard.matrix(1, Z), {}, clamp};
+    return {work.standard.matrix(1, Z), work.standard.matrix(1, Z), {}, {}};  // log_var 0, whatever the clamp
   }
   if (vae.config().prior.family == PriorFamily::kVamp) {
     return {draw.pseudo.col_slice(0, Z), draw.pseudo.col_slice(Z, Z), {}, clamp};

@@ -26,10 +26,6 @@ struct Posterior {
 
   /// Numbers that the encoder gives a datum for Z latent dimensions: [mu (Z) | log_var (Z, or 1) | the rest].
   std::int64_t outputs(std::int64_t latent) const;
-  /// Those that are log-variances.
-  std::int64_t log_vars(std::int64_t latent) const {
-    return family == PosteriorFamily::kIsotropicGaussian ? 1 : latent;
-  }
   /// Whether z is no longer mu + sigma eps of each dimension by itself.
   bool couples_dimensions() const {
     return family == PosteriorFamily::kFullCovarianceGaussian || family == PosteriorFamily::kPlanarFlow;

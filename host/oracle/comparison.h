@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -25,10 +26,14 @@ struct Comparison {
   double standard_error = 0.0;  // of value, from the noise of its samples; 0 where nothing is random
   double rounding = 0.0;        // what float arithmetic (and a known bias) may add to the difference
   Side side = Side::kBoth;
+  double most = std::numeric_limits<double>::infinity();  // passes at most, whatever the standard error
 
   double difference() const { return value - exact; }
   /// The largest difference that passes.
-  double allowed() const { return kStandardErrors * standard_error + rounding; }
+  double allowed() const {
+    const double noise = kStandardErrors * standard_error + rounding;
+    return noise > most ? most : noise;  // a NaN is kept
+  }
   /// False for a NaN anywhere.
   bool ok() const;
 };

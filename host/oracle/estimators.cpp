@@ -56,13 +56,13 @@ Comparison compare_log_px(const std::string& model, const std::string& name, dou
   double bias = 0.0;  // of the log of a mean: half its squared standard error, to first order; twice that
   for (const WeightDiagnostics& w : weights) bias += w.standard_error * w.standard_error / count;
   const double slack = std::min(rounding + bias, most_nats);
-  return {
-      .model = model,
-      .name = name,
-      .value = mean,
-      .exact = std::accumulate(exact.begin(), exact.end(), 0.0) / count,
-      .standard_error = std::min(summarize(weights).sampling_error, (most_nats - slack) / kStandardErrors),
-      .rounding = slack};
+  return {.model = model,
+          .name = name,
+          .value = mean,
+          .exact = std::accumulate(exact.begin(), exact.end(), 0.0) / count,
+          .standard_error = summarize(weights).sampling_error,
+          .rounding = slack,
+          .most = most_nats};
 }
 
 std::vector<Comparison> compare_annealed_values(const std::string& model, const AnnealedEvaluation& annealed,
@@ -77,8 +77,7 @@ std::vector<Comparison> compare_annealed_values(const std::string& model, const 
   above.name = "... backwards, from above";
   above.value = annealed.upper.mean;
   // Chains backwards share their start, so the spread over data tells their error, and not that of weights.
-  above.standard_error =
-      std::min(annealed.sandwich.standard_error, (options.most_nats - above.rounding) / kStandardErrors);
+  above.standard_error = annealed.sandwich.standard_error;
   out.push_back(above);
   out.push_back({.model = model,
                  .name = "... above - below",

@@ -1,5 +1,7 @@
 #include "host/oracle/exact_gap.h"
 
+#include <algorithm>
+
 #include "host/oracle/linear_vae.h"
 
 namespace felbo::oracle {
@@ -11,6 +13,13 @@ bool is_linear(const Vae& vae) {
          config.prior.family == PriorFamily::kStandardNormal && config.hidden.empty() &&
          config.likelihood.family == LikelihoodFamily::kGaussian &&
          config.likelihood.variance != VarianceKind::kPerElement;
+}
+
+/// Whether a learned variance of the likelihood is held by its clamp.
+bool is_held(const Vae& vae, std::span<const float> flat) {
+  const View<const float, 1> own = vae.own(View<const float, 1>{flat.data(), vae.table().size()});
+  return std::any_of(own.begin(), own.end(),
+                     [&](float v) { return is_clamped(v, vae.config().likelihood.clamp); });
 }
 
 Vector row_of(const DataPart& part, std::int64_t n) {
@@ -27,7 +36,7 @@ Vector row_of(const DataPart& part, std::int64_t n) {
 
 std::optional<ExactGapParts> exact_gap_parts(const Vae& vae, std::span<const float> flat,
                                              const DataPart& part) {
-  if (!is_linear(vae) || part.is_sparse()) return std::nullopt;
+  if (!is_linear(vae) || is_held(vae, flat) || part.is_sparse()) return std::nullopt;
   const LinearOracle oracle(linear_vae(vae, flat));
   const LogVarClamp clamp = vae.config().clamp;
   std::vector<double> log_px, elbo, gap, approximation, amortisation;

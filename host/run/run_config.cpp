@@ -147,6 +147,7 @@ void check_floats(const DataSet& data, const char* name, const DataPart& part, c
 
 /// The number of levels that the data have, or --categories; throws unless every value is one of them.
 int levels_of(const RunConfig& config, const DataSet& data) {
+  check_range("--categories", config.categories.value_or(1), 1, kMostCategories);
   float largest = config.categories ? static_cast<float>(*config.categories - 1) : 0.0f;
   const float limit = config.categories ? largest : static_cast<float>(kMostCategories - 1);
   for_parts(data, [&](const char* name, const DataPart& part) {
@@ -206,7 +207,8 @@ double bytes_needed(const VaeConfig& c, double rows) {
     row += components;
   }
   add(c.latent, {c.hidden.rbegin(), c.hidden.rend()}, c.likelihood.outputs() * c.dimensions);
-  return 16.0 * parameters + 4.0 * rows * (row + static_cast<double>(c.dimensions + 4 * c.latent));
+  const double pseudo = c.prior.family == PriorFamily::kVamp ? static_cast<double>(c.prior.components) : 0.0;
+  return 16.0 * parameters + 4.0 * (rows + pseudo) * (row + static_cast<double>(c.dimensions + 4 * c.latent));
 }
 
 /// Whether the name of the data comes back from config.toml, which is UTF-8 text.
@@ -336,8 +338,7 @@ void check_memory(const RunConfig& config, std::int64_t dimensions, std::int64_t
   const double needed = bytes_needed(vae_config(config, dimensions), batch);
   FELBO_CHECK(needed < physical_memory(),
               "the model and its batch need about {:.1f} GiB, this machine has {:.1f} GiB: lower --hidden, "
-              "--latent, --batch or "
-              "--samples",
+              "--latent, --batch, --samples, --components or --categories",
               needed / (1 << 30), physical_memory() / (1 << 30));
 }
 

@@ -17,10 +17,10 @@ std::string check_seed(const std::string& text);
 
 /// Sets the flags that `text` names and the command line did not give. What the text says of a flag for which
 /// the command line's choice leaves no room is dropped: `epochs` and `lr` under an --lr-schedule of stages
-/// (with rates of its own), `variance` and `degrees-of-freedom` under a --likelihood that has none,
-/// `flow-steps` and `components` under a --posterior and --prior that have none. Throws std::invalid_argument
-/// with `where` and the line if the text is not TOML, names no flag of a run, or holds a value that does not
-/// fit.
+/// (with rates of its own), `variance`, `degrees-of-freedom` and `categories` under a --likelihood that has
+/// none, `flow-steps` and `components` under a --posterior and --prior that have none. Throws
+/// std::invalid_argument with `where` and the line if the text is not TOML, names no flag of a run, or holds
+/// a value that does not fit.
 void apply_toml(CLI::App& app, const std::string& text, const std::string& where);
 
 }  // namespace felbo

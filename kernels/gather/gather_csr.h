@@ -1,8 +1,9 @@
 // One minibatch of a data set that is held as compressed sparse rows (CSR), made dense: the rest of a step
 // sees the same x as from gather.h, bit for bit, and nothing but the batch is ever dense.
 //
-//   v = the sum of value[e] over the elements e of row rows[i] with column[e] = j, which is 0 where there are
-//       none; then x(i, j) from v as in gather.h, by the same words of noise
+//   v = value[e] of the element e of row rows[i] with column[e] = j, of which there is one at most, or 0
+//   where
+//       there is none; then x(i, j) from v as in gather.h, by the same words of noise
 //
 // Zeros stay zero whatever the binarisation, so elements are all that is read.
 #pragma once

@@ -1,6 +1,6 @@
 // First the table, a block a component. Forward: a group of threads a row of z, which takes the components
-// one after another. Backward: a thread an element of grad_z; and for the parameters a block 32 columns of a
-// component, whose rows are dealt to eight rows of threads in turn.
+// one after another, and once more for the responsibilities. Backward: a thread an element of grad_z; and for
+// the parameters a block 32 columns of a component, whose rows are dealt to eight rows of threads in turn.
 #pragma once
 
 #include <cmath>
@@ -53,30 +53,28 @@ __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock) mixture_rows(Mixtu
   const std::int64_t r = Group::row(), K = a.mixture.mu.rows, Z = a.z.cols;
   const bool inside = r < a.z.rows;
   const mm::Table<float> table = mm::table(a.scratch, K, Z);
-  float* waiting = !inside || a.responsibility.empty() ? nullptr : a.responsibility.row(r);
-  double max = -HUGE_VAL, sum = 0.0, origin = 0.0;
-  for (std::int64_t k = 0; k < K; ++k) {
+  // l_k, in every thread of the group.
+  const auto log_density = [&](std::int64_t k) {
     double distances = 0.0;
     for (std::int64_t d = Group::thread(); inside && d < Z; d += kThreads) {
       distances += static_cast<double>(mm::distance(a.z(r, d), a.mixture.mu(k, d), table.inverse[k * Z + d]));
     }
-    const double l = mm::log_density(table.constant[k], Group::reduce(distances, Sum()));
-    if (k == 0) origin = l;
+    return mm::log_density(table.constant[k], Group::reduce(distances, Sum()));
+  };
+  double max = -HUGE_VAL, sum = 0.0;
+  for (std::int64_t k = 0; k < K; ++k) {
     // The sum so far is relative to the largest so far.
-    const double larger = l > max ? l : max;
-    const double carried =
-        k == 0 ? 0.0 : sum * static_cast<double>(mm::relative(static_cast<float>(max - larger), 0.0f));
-    sum = carried + static_cast<double>(mm::relative(static_cast<float>(l - larger), 0.0f));
+    const double l = log_density(k), larger = l > max ? l : max;
+    const double carried = k == 0 ? 0.0 : sum * static_cast<double>(mm::relative(max, larger));
+    sum = carried + static_cast<double>(mm::relative(l, larger));
     max = larger;
-    if (waiting != nullptr && k % kThreads == Group::thread()) waiting[k] = static_cast<float>(l - origin);
   }
-  if (!inside) return;
-  if (Group::thread() == 0) a.log_pz(r) = static_cast<float>(max + ::log(sum));
-  if (waiting == nullptr) return;
-  // Each thread finishes what it has written itself.
-  const auto shift = static_cast<float>(max - origin), total = static_cast<float>(sum);
-  for (std::int64_t k = Group::thread(); k < K; k += kThreads) {
-    waiting[k] = mm::relative(waiting[k], shift) / total;
+  if (inside && Group::thread() == 0) a.log_pz(r) = static_cast<float>(max + ::log(sum));
+  if (a.responsibility.empty()) return;
+  const auto total = static_cast<float>(sum);
+  for (std::int64_t k = 0; k < K; ++k) {
+    const float share = mm::relative(log_density(k), max) / total;
+    if (inside && k % kThreads == Group::thread()) a.responsibility(r, k) = share;
   }
 }
 

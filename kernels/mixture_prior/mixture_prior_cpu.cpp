@@ -44,37 +44,42 @@ struct LogSum {
   double max, sum;
 };
 
-/// One row: log p(z), and where asked for the responsibilities. They wait as l_k - l_0, in float, until the
-/// largest is known.
-void row_density(const MixturePriorArgs& a, mm::Table<const float> table, std::int64_t r) {
-  const std::int64_t K = a.mixture.mu.rows, Z = a.z.cols;
-  const float* z = a.z.row(r);
-  float* __restrict waiting = a.responsibility.empty() ? nullptr : a.responsibility.row(r);
-  double l[kTile], origin = 0.0;
+double component_density(const MixturePriorArgs& a, mm::Table<const float> table, std::int64_t r,
+                         std::int64_t k) {
+  const std::int64_t Z = a.z.cols;
+  const float *z = a.z.row(r), *m = a.mixture.mu.row(k), *inverse = table.inverse + k * Z;
+  return mm::log_density(table.constant[k],
+                         lane_sum(Z, [&](std::int64_t d) { return mm::distance(z[d], m[d], inverse[d]); }));
+}
+
+/// One row: log p(z).
+LogSum row_density(const MixturePriorArgs& a, mm::Table<const float> table, std::int64_t r) {
+  const std::int64_t K = a.mixture.mu.rows;
+  double l[kTile];
   LogSum all{-HUGE_VAL, 0.0};
   for (std::int64_t begin = 0; begin < K; begin += kTile) {
     const std::int64_t count = std::min(kTile, K - begin);
     double max = all.max;
     for (std::int64_t i = 0; i < count; ++i) {
-      const float *m = a.mixture.mu.row(begin + i), *inverse = table.inverse + (begin + i) * Z;
-      l[i] =
-          mm::log_density(table.constant[begin + i],
-                          lane_sum(Z, [&](std::int64_t d) { return mm::distance(z[d], m[d], inverse[d]); }));
+      l[i] = component_density(a, table, r, begin + i);
       max = l[i] > max ? l[i] : max;
     }
-    if (begin == 0) origin = l[0];
     // Nothing to carry over at first, where infinity less infinity would be no number.
     double sum = begin == 0 ? 0.0 : all.sum * std::exp(all.max - max);
-    for (std::int64_t i = 0; i < count; ++i) {
-      sum += static_cast<double>(mm::relative(static_cast<float>(l[i] - max), 0.0f));
-      if (waiting != nullptr) waiting[begin + i] = static_cast<float>(l[i] - origin);
-    }
+    for (std::int64_t i = 0; i < count; ++i) sum += static_cast<double>(mm::relative(l[i], max));
     all = {max, sum};
   }
   a.log_pz(r) = static_cast<float>(all.max + std::log(all.sum));
-  if (waiting == nullptr) return;
-  const auto shift = static_cast<float>(all.max - origin), total = static_cast<float>(all.sum);
-  for (std::int64_t k = 0; k < K; ++k) waiting[k] = mm::relative(waiting[k], shift) / total;
+  return all;
+}
+
+/// The responsibilities of one row, from log-densities made once more: K of them have no place to wait in
+/// that keeps their digits.
+void row_responsibilities(const MixturePriorArgs& a, mm::Table<const float> table, std::int64_t r,
+                          const LogSum& all) {
+  const auto total = static_cast<float>(all.sum);
+  for (std::int64_t k = 0; k < a.mixture.mu.rows; ++k)
+    a.responsibility(r, k) = mm::relative(component_density(a, table, r, k), all.max) / total;
 }
 
 void add_row_gradient(const MixturePriorGradArgs& a, mm::Table<const float> table, std::int64_t r) {
@@ -141,7 +146,9 @@ void mixture_prior(const CpuExec& exec, const MixturePriorArgs& a) {
   fill_table(a.mixture, table);
   exec.parallel_for(a.z.rows, 1 + kGrain / (K * Z), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
-      row_density(a, {table.inverse, table.constant, table.share}, r);
+      const mm::Table<const float> ready{table.inverse, table.constant, table.share};
+      const LogSum all = row_density(a, ready, r);
+      if (!a.responsibility.empty()) row_responsibilities(a, ready, r, all);
     }
   });
 }

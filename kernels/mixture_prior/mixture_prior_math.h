@@ -34,9 +34,9 @@ FELBO_HD_INLINE double log_density(float constant, double distances) {
   return static_cast<double>(constant) - 0.5 * distances;
 }
 
-/// exp(l) relative to exp(shift); both are differences to the same l_0, rounded to float. A NaN is kept.
-FELBO_HD_INLINE float relative(float l, float shift) {
-  return math::exp_nonpositive(math::at_most(math::add(l, -shift), 0.0f));
+/// exp(l) relative to exp(max). A NaN is kept.
+FELBO_HD_INLINE float relative(double l, double max) {
+  return math::exp_nonpositive(math::at_most(static_cast<float>(l - max), 0.0f));
 }
 
 /// What a row's gradients are scaled by.

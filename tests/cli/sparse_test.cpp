@@ -1,5 +1,4 @@
-// A data set of counts gives the same figures, bit for bit, as dense array and as sparse rows; and every verb
-// takes it.
+// A data set of counts gives the same figures, bit for bit, as dense array and as sparse rows.
 #include <zip.h>
 
 #include <cmath>
@@ -65,10 +64,16 @@ TEST(Sparse, FiguresAreThoseOfTheDenseRows) {
     std::vector<std::string> codes, pictures;
     for (const std::string data : {"x.npy", "x.npz"}) {
       const std::string run = folder / (family + data);
-      train.push_back(figures_of(
-          felbo_json({"train", "--data", folder / data, "--out", run, "--likelihood", family, "--hidden", "8",
-                      "--latent", "2", "--epochs", "2", "--batch", "32", "--threads", "1"})));
+      train.push_back(figures_of(felbo_json({"train", "--data", folder / data, "--out", run, "--likelihood",
+                                             family, "--hidden", "8", "--latent", "2", "--epochs", "2",
+                                             "--batch", "32", "--track-gap", "1", "--threads", "1"})));
       evaluate.push_back(figures_of(felbo_json({"evaluate", run, "--samples", "3", "--threads", "1"})));
+      // A few of the rows.
+      evaluate.back()["few"] = figures_of(
+          felbo_json({"evaluate", run, "--count", "7", "--ais", "5", "--chains", "2", "--threads", "1"}));
+      evaluate.back()["gap"] = figures_of(
+          felbo_json({"gap", run, "--count", "3", "--simulated", "0", "--fit-steps", "10", "--temperatures",
+                      "5", "--chains", "2", "--samples", "10", "--threads", "1"}));
       felbo_json({"encode", run, "--out", folder / "codes.npy"});
       felbo_json({"reconstruct", run, "--count", "5", "--out", folder / "pairs.npy"});
       codes.push_back(read_bytes(folder / "codes.npy"));
