@@ -17,7 +17,8 @@ TEST(OracleCommand, EveryEstimatorAgrees) {
     names.insert(c.value("name", ""));
     const double value = c.at("value"), exact = c.at("exact"), allowed = c.at("allowed");
     ASSERT_NEAR(c.at("difference").get<double>(), value - exact, 1e-12);
-    ASSERT_GE(allowed, 6 * c.at("standard_error").get<double>());
+    // log p(x) of nonlinear models has to be right within 0.05 nat, whatever its standard error.
+    ASSERT_GE(allowed, std::min(6 * c.at("standard_error").get<double>(), 0.05));
     const std::string relation = c.value("relation", "");
     ASSERT_TRUE(relation == "=" || relation == "<=" || relation == ">=") << relation;
     ASSERT_TRUE(relation == "<=" || value - exact >= -allowed) << c;

@@ -71,9 +71,9 @@ TEST(Sparse, FiguresAreThoseOfTheDenseRows) {
       // A few of the rows.
       evaluate.back()["few"] = figures_of(
           felbo_json({"evaluate", run, "--count", "7", "--ais", "5", "--chains", "2", "--threads", "1"}));
-      evaluate.back()["gap"] = figures_of(
-          felbo_json({"gap", run, "--count", "3", "--simulated", "0", "--fit-steps", "10", "--temperatures",
-                      "5", "--chains", "2", "--samples", "10", "--threads", "1"}));
+      evaluate.back()["gap"] =
+          figures_of(felbo_json({"gap", run, "--count", "3", "--simulated", "0", "--fit-steps", "10", "--ais",
+                                 "5", "--chains", "2", "--samples", "10", "--threads", "1"}));
       felbo_json({"encode", run, "--out", folder / "codes.npy"});
       felbo_json({"reconstruct", run, "--count", "5", "--out", folder / "pairs.npy"});
       codes.push_back(read_bytes(folder / "codes.npy"));
