@@ -11,7 +11,8 @@
 # configuring.
 #
 # The source of a header x.h or x.cuh is x_cpu.cpp or x_cuda.cu where the folder has it, else the op's own; a line
-# `unit: y` (after `file:`) names y_cpu.cpp and y_cuda.cu instead, for a header that those share.
+# `unit: y` (after `file:`) names y_cpu.cpp and y_cuda.cu instead, for a header that those share; of a host room's header it
+# names the test y_test.cpp.
 function(felbo_add_mutants folder test_objects)
   get_filename_component(op ${folder} NAME)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/mutants.txt)
@@ -64,6 +65,10 @@ function(felbo_add_mutant op name file from to test_objects op_sources unit)
   set(sources $<TARGET_OBJECTS:${test_objects}>)
   if(file MATCHES "^host/.*\\.h$")
     string(REGEX REPLACE "\\.h$" "_test.cpp" test ${file})
+    if(NOT unit STREQUAL op)
+      get_filename_component(test ${file} DIRECTORY)
+      set(test ${test}/${unit}_test.cpp)
+    endif()
     set(sources ${PROJECT_SOURCE_DIR}/${test})
   elseif(file MATCHES "\\.cpp$")
     set(op_sources ${file})
