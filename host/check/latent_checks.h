@@ -97,7 +97,7 @@ void check_gaussian_kl(const Exec& exec, Parity& parity) {
   }
 }
 
-// log p(z) of mixtures and its gradient by z. Each l_k is known within `error`, as mixture_prior_test.cpp
+// log p(z) of mixtures and its gradients. Each l_k is known within `error`, as mixture_prior_test.cpp
 // derives; a responsibility within twice the largest of them and what the differences round by.
 template <class Exec>
 void check_mixture_prior(const Exec& exec, Parity& parity) {
@@ -136,6 +136,11 @@ void check_mixture_prior(const Exec& exec, Parity& parity) {
                                            -20,
                                            20};
     Values want, tolerance, gradient = before, gradient_tolerance;
+    const std::size_t elements = exact.mu.size();
+    Values mu_gradient(elements), mu_tolerance(elements), log_var_gradient(elements),
+        log_var_tolerance(elements), logit_gradient(exact.components), logit_tolerance(exact.components);
+    double total = 0;
+    for (const double value : exact.logit) total += std::exp(value);
     for (std::int64_t r = 0; r < rows; ++r) {
       const double* row = at.data() + r * latent;
       const Values l = reference::component_log_densities(exact, row);
@@ -147,13 +152,25 @@ void check_mixture_prior(const Exec& exec, Parity& parity) {
       }
       want.push_back(log_p);
       tolerance.push_back(worst + kEps * (4 + std::abs(log_p)));
+      // A share is off by what its own l_k and log p(z) are, and what their difference rounds by.
+      const double c = static_cast<double>(scale), off = 2 * worst + kEps * (16 + spread);
+      for (std::size_t k = 0; k < exact.components; ++k) {
+        const double responsible = std::exp(l[k] - log_p), prior_share = std::exp(exact.logit[k]) / total;
+        logit_gradient[k] -= c * (responsible - prior_share);
+        logit_tolerance[k] += c * (responsible * off + 4 * kEps * prior_share + kTiny);
+      }
       for (std::int64_t d = 0; d < latent; ++d) {
         double sum = 0, magnitude = 0;
         for (std::size_t k = 0; k < exact.components; ++k) {
           const auto kd = k * exact.latent + static_cast<std::size_t>(d);
-          const double pull = std::exp(l[k] - log_p) * (row[d] - exact.mu[kd]) * std::exp(-exact.log_var[kd]);
+          const double responsible = std::exp(l[k] - log_p), away = row[d] - exact.mu[kd],
+                       pull = responsible * away * std::exp(-exact.log_var[kd]), square = pull * away;
           sum += pull;
           magnitude += std::abs(pull);
+          mu_gradient[kd] -= c * pull;
+          mu_tolerance[kd] += c * std::abs(pull) * off;
+          log_var_gradient[kd] -= c * (square - responsible) / 2;
+          log_var_tolerance[kd] += c * (square + responsible) * off + kTiny;
         }
         const auto element = static_cast<std::size_t>(r * latent + d);
         gradient[element] += static_cast<double>(scale) * sum;
@@ -163,7 +180,9 @@ void check_mixture_prior(const Exec& exec, Parity& parity) {
     }
     log_pz.judge(parity, "log_pz", want, tolerance);
     grad_z.judge(parity, "grad_z", gradient, gradient_tolerance);
-    for (auto* parameter : {&by_mu, &by_log_var, &by_logit}) parameter->receive(parity, "parameters");
+    by_mu.judge(parity, "grad_mu", mu_gradient, mu_tolerance);
+    by_log_var.judge(parity, "grad_log_var", log_var_gradient, log_var_tolerance);
+    by_logit.judge(parity, "grad_logit", logit_gradient, logit_tolerance);
   }
 }
 
@@ -214,7 +233,7 @@ template <class Exec>
 void add_latent_checks(std::vector<Check<Exec>>& checks) {
   checks.push_back({"isotropic/log-variances", check_isotropic<Exec>});
   checks.push_back({"gaussian_kl/value and gradients", check_gaussian_kl<Exec>});
-  checks.push_back({"mixture_prior/value and gradient by z", check_mixture_prior<Exec>});
+  checks.push_back({"mixture_prior/value and gradients", check_mixture_prior<Exec>});
   checks.push_back({"normal_cdf/value and gradient", check_normal_cdf<Exec>});
   checks.push_back({"sampled_kl/mean", check_sampled_kl<Exec>});
 }

@@ -137,4 +137,12 @@ void write_rows(const PictureOutput& output, const std::vector<float>& rows,
   write_npy(output.out, both, {2, count, cols});
 }
 
+void check_can_write(const std::filesystem::path& out) {
+  const std::filesystem::path folder = out.parent_path();
+  FELBO_CHECK(folder.empty() || std::filesystem::is_directory(folder),
+              "cannot write '{}': there is no folder '{}'; create it or name another", out.string(),
+              folder.string());
+  FELBO_CHECK(!std::filesystem::is_directory(out), "cannot write '{}': it is a folder", out.string());
+}
+
 }  // namespace felbo

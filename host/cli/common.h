@@ -52,6 +52,10 @@ DataSet load_run_data(const std::string& spec, const RunConfig& config, bool fra
 /// Throws std::invalid_argument unless the data have the columns that the model was made for.
 void check_width(const DataSet& data, const Vae& vae);
 
+/// Before long work: throws std::invalid_argument if a file cannot be written because its folder does not
+/// exist or it is a folder itself. An empty name is fine.
+void check_can_write(const std::filesystem::path& out);
+
 /// check_domain(), its warning logged.
 void warn_of_domain(const RunConfig& config, const DataSet& data);
 

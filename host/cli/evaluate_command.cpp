@@ -189,10 +189,7 @@ std::optional<DataPart> chosen_rows(const DataPart& part, std::optional<std::int
 
 void check_out(const std::filesystem::path& out) {
   FELBO_CHECK(out.empty() || out.extension() == ".npy", "--out {}: the name must end in .npy", out.string());
-  const std::filesystem::path folder = out.parent_path();
-  FELBO_CHECK(folder.empty() || std::filesystem::is_directory(folder),
-              "cannot write '{}': there is no folder '{}'; create it or name another", out.string(),
-              folder.string());
+  check_can_write(out);
 }
 
 void run_evaluate(const EvaluateFlags& flags) {

@@ -173,15 +173,6 @@ void report(const ScoreFlags& flags, const Scored& scored, const std::optional<S
 
 // --- the verb ---------------------------------------------------------------------------------------------
 
-/// With several files to write, one that cannot be written must not leave the others behind.
-void check_folder(const std::filesystem::path& out) {
-  const std::filesystem::path folder = out.parent_path();
-  FELBO_CHECK(folder.empty() || std::filesystem::is_directory(folder),
-              "cannot write '{}': there is no folder '{}'; create it or name another", out.string(),
-              folder.string());
-  FELBO_CHECK(!std::filesystem::is_directory(out), "cannot write '{}': it is a folder", out.string());
-}
-
 void check_flags(const ScoreFlags& flags) {
   check_scores_out("--out", flags.out);
   check_scores_out("--against-out", flags.against_out);
@@ -191,7 +182,7 @@ void check_flags(const ScoreFlags& flags) {
               "--picture {}: the name must end in .png", flags.picture.string());
   FELBO_CHECK(flags.out.empty() || flags.out != flags.against_out, "--out and --against-out both name '{}'",
               flags.out.string());
-  for (const std::filesystem::path& out : {flags.out, flags.against_out, flags.picture}) check_folder(out);
+  for (const std::filesystem::path& out : {flags.out, flags.against_out, flags.picture}) check_can_write(out);
 }
 
 void run_score(const ScoreFlags& flags) {

@@ -71,6 +71,7 @@ class Evaluator {
         parameters_(parameters),
         data_(data),
         options_(options),
+        closed_kl_(has_closed_kl(vae.config().posterior.family, vae.config().prior.family)),
         tile_(evaluation_tile(vae.config(), data.rows(), options.samples)),
         work_(exec, vae, tile_.data, static_cast<int>(tile_.samples), false),
         latent_work_(exec, vae, tile_.data, static_cast<int>(tile_.samples), false),
@@ -181,14 +182,17 @@ class Evaluator {
     for (std::size_t r = 0; r < of_row.size(); ++r) {
       sum_log_px_given_z_[r / static_cast<std::size_t>(S)] += static_cast<double>(of_row[r]);
     }
-    // One in closed form is the same for every tile of samples.
-    const std::vector<float> kl = to_host(exec_, work_.kl.vector(B));
-    for (std::size_t b = 0; b < kl.size(); ++b)
-      sum_kl_[b] += static_cast<double>(kl[b]) * static_cast<double>(S);
+    if (!closed_kl_) add_kl(B, static_cast<double>(S));
     add_weights(of_row, B, S);
     if (!own_counted_) result_.clamped += sum_of(work_.clamped_likelihood.vector(B * S));
     // Parameters of the family's own are the same in every tile: they count once.
     own_counted_ = !vae_.own(parameters_).empty();
+  }
+
+  /// `times` the KL of each datum that decode() has left.
+  void add_kl(std::int64_t B, double times) {
+    const std::vector<float> kl = to_host(exec_, work_.kl.vector(B));
+    for (std::size_t b = 0; b < kl.size(); ++b) sum_kl_[b] += static_cast<double>(kl[b]) * times;
   }
 
   /// The log-weights of the samples that decode() has left, into each datum's tail.
@@ -205,6 +209,8 @@ class Evaluator {
 
   /// Takes in B data whose samples are complete.
   void add_data(std::int64_t B) {
+    // One in closed form is the same for every tile of samples.
+    if (closed_kl_) add_kl(B, static_cast<double>(options_.samples));
     const std::vector<double> largest = to_host(exec_, largest_.vector(B));
     const std::vector<double> sum = to_host(exec_, sum_.vector(B));
     for (std::size_t b = 0; b < largest.size(); ++b) {
@@ -231,6 +237,7 @@ class Evaluator {
   View<const float, 1> parameters_;
   const ResidentData<Exec>& data_;
   EvaluateOptions options_;
+  bool closed_kl_;
   EvaluationTile tile_;
   VaeWorkspace<Exec> work_;
   LatentWorkspace<Exec> latent_work_;

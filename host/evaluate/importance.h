@@ -4,12 +4,11 @@
 //   standard error   of the log of the mean, by the delta method: sqrt((mean w^2 / (mean w)^2 - 1) / (K - 1))
 //   effective        samples (sum w)^2 / sum w^2 (Kong 1992): as many equal weights would do as well
 //   k-hat            shape of a generalised Pareto distribution fitted to the M = min(K / 5, 3 sqrt K)
-//   largest
-//                    weights by the method of Zhang and Stephens (Technometrics 51, 2009) with a weak prior
-//                    (Vehtari, Simpson, Gelman, Yao and Gabry, "Pareto smoothed importance sampling", JMLR
-//                    25, 2024). Weights have 1 / k finite moments: beyond 1/2 no variance, so standard error
-//                    and effective samples promise too much; beyond 0.7 no number of samples that one can
-//                    afford settles the mean.
+//                    largest weights by the method of Zhang and Stephens (Technometrics 51, 2009) with a weak
+//                    prior (Vehtari, Simpson, Gelman, Yao and Gabry, "Pareto smoothed importance sampling",
+//                    JMLR 25, 2024). Weights have 1 / k finite moments: beyond 1/2 no variance, so standard
+//                    error and effective samples promise too much; beyond 0.7 no number of samples that one
+//                    can afford settles the mean.
 #pragma once
 
 #include <cstdint>

@@ -73,28 +73,23 @@ Likelihood likelihood_of(const RunConfig& config, const LogVarClamp& clamp) {
 }
 
 Posterior posterior_of(const RunConfig& config) {
-  RunConfig whole = config;
-  set_family_defaults(whole);
   Posterior posterior{.family = posterior_family_from_name(config.posterior)};
   FELBO_CHECK(!config.flow_steps || posterior.family == PosteriorFamily::kPlanarFlow,
               "--flow-steps {} goes with --posterior planar-flow, not {}", config.flow_steps.value_or(0),
               config.posterior);
-  if (!whole.flow_steps) return posterior;
-  check_range("--flow-steps", static_cast<double>(*whole.flow_steps), 1, 1000);
-  posterior.flow_steps = static_cast<int>(*whole.flow_steps);
+  const std::int64_t steps = config.flow_steps.value_or(posterior.flow_steps);
+  check_range("--flow-steps", static_cast<double>(steps), 1, 1000);
+  posterior.flow_steps = static_cast<int>(steps);
   return posterior;
 }
 
 Prior prior_of(const RunConfig& config) {
-  RunConfig whole = config;
-  set_family_defaults(whole);
   Prior prior{.family = prior_family_from_name(config.prior)};
   FELBO_CHECK(!config.components || prior.is_mixture(),
               "--components {} goes with --prior mixture or vamp, not {}", config.components.value_or(0),
               config.prior);
-  if (!whole.components) return prior;
-  check_range("--components", static_cast<double>(*whole.components), 1, 65535);
-  prior.components = *whole.components;
+  prior.components = config.components.value_or(prior.components);
+  check_range("--components", static_cast<double>(prior.components), 1, 65535);
   return prior;
 }
 

@@ -4,13 +4,10 @@
 #include "kernels/common/math.h"
 #include "kernels/covariance_factor/covariance_factor.h"
 #include "kernels/covariance_factor/covariance_factor_check.h"
-#include "kernels/noise/noise.h"
+#include "kernels/noise/noise_rows.h"
 
 namespace felbo {
 namespace {
-
-/// Columns of noise made at a time: those of 16 rows stay in the first-level cache.
-constexpr std::int64_t kSpan = 256;
 
 /// Some columns of a row of z with their noise.
 struct Piece {
@@ -18,25 +15,13 @@ struct Piece {
   const float* eps;
 };
 
-/// Calls f(piece) for the rows [begin, end) of z: the pieces of a row in order, and the samples of a datum
-/// too.
+/// Calls f(piece) as for_each_noise() does.
 template <class Args, class F>
 void for_each_piece(const Args& a, std::int64_t latent, std::int64_t begin, std::int64_t end, const F& f) {
-  alignas(64) float eps[kNormalTileRows * kSpan];
-  const NoiseStream noise = a.noise.now();
-  for (std::int64_t first = begin; first < end; first += kNormalTileRows) {
-    const int rows = static_cast<int>(std::min<std::int64_t>(kNormalTileRows, end - first));
-    std::uint32_t datum[kNormalTileRows], sample[kNormalTileRows];
-    for (int r = 0; r < rows; ++r) {
-      datum[r] = a.datum((first + r) / a.samples);
-      sample[r] = a.first_sample + static_cast<std::uint32_t>((first + r) % a.samples);
-    }
-    for (std::int64_t col = 0; col < latent; col += kSpan) {
-      const std::int64_t count = std::min(kSpan, latent - col);
-      normal_tile(noise, datum, sample, rows, static_cast<std::uint32_t>(col / 4), count, eps, kSpan);
-      for (int r = 0; r < rows; ++r) f(Piece{first + r, col, count, eps + r * kSpan});
-    }
-  }
+  for_each_noise(a.noise.now(), a.datum, a.first_sample, a.samples, begin, end, latent,
+                 [&](std::int64_t row, std::int64_t col, std::int64_t count, const float* eps) {
+                   f(Piece{row, col, count, eps});
+                 });
 }
 
 /// Row i of a packed triangle from a piece's first column on, as far as the triangle and the piece go.

@@ -5,8 +5,7 @@
 namespace felbo {
 namespace {
 
-// Columns up to which a row is worth a quarter of a warp, or a warp. They decide the order of the sums, so
-// they depend on the row alone.
+// Of with_row_threads(): a row costs its columns squared.
 constexpr std::int64_t kPartOfWarp = 32, kWarp = 256;
 
 template <int kThreads>
@@ -26,16 +25,14 @@ void backward(const CudaExec& exec, const CovarianceFactorGradArgs& a) {
 
 void covariance_factor(const CudaExec& exec, const CovarianceFactorArgs& a) {
   check(a);
-  if (a.z.cols <= kPartOfWarp) return forward<8>(exec, a);
-  if (a.z.cols <= kWarp) return forward<32>(exec, a);
-  forward<256>(exec, a);
+  with_row_threads(
+      a.z.cols, [&](auto threads) { forward<threads()>(exec, a); }, kPartOfWarp, kWarp);
 }
 
 void covariance_factor_backward(const CudaExec& exec, const CovarianceFactorGradArgs& a) {
   check(a);
-  if (a.grad_z.cols <= kPartOfWarp) return backward<8>(exec, a);
-  if (a.grad_z.cols <= kWarp) return backward<32>(exec, a);
-  backward<256>(exec, a);
+  with_row_threads(
+      a.grad_z.cols, [&](auto threads) { backward<threads()>(exec, a); }, kPartOfWarp, kWarp);
 }
 
 }  // namespace felbo

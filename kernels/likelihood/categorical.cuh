@@ -124,13 +124,7 @@ __global__ void __launch_bounds__(kCategoricalMean)
   const float* logits = output.row(r) + j * categories;
   float max = kNoLogit;
   for (int k = 0; k < categories; ++k) max = logits[k] > max ? logits[k] : max;
-  double sum = 0.0, weighed = 0.0;
-  for (int k = 0; k < categories; ++k) {
-    const auto e = static_cast<double>(math::exp_nonpositive(math::add(logits[k], -max)));
-    sum += e;
-    weighed += k * e;
-  }
-  mean(r, j) = static_cast<float>(weighed / sum) * categorical_math::unit_of(categories);
+  mean(r, j) = categorical_math::mean_level(logits, categories, max);
 }
 
 }  // namespace felbo

@@ -37,6 +37,17 @@ FELBO_HD_INLINE float unit_of(int categories) {
   return 1.0f / static_cast<float>(categories > 1 ? categories - 1 : 1);
 }
 
+/// E[x|z] of one dimension from its logits, the largest of which is `max`.
+FELBO_HD inline float mean_level(const float* logits, int categories, float max) {
+  double sum = 0.0, weighed = 0.0;
+  for (int k = 0; k < categories; ++k) {
+    const auto e = static_cast<double>(math::exp_nonpositive(math::add(logits[k], -max)));
+    sum += e;
+    weighed += k * e;
+  }
+  return static_cast<float>(weighed / sum) * unit_of(categories);
+}
+
 }  // namespace categorical_math
 
 // How CUDA kernels divide a row; the scratch holds a sum a piece. It depends on K and X alone.

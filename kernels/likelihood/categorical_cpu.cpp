@@ -88,17 +88,6 @@ void pass_over_rows(const CpuExec& exec, int K, const LikelihoodArgs& args) {
   });
 }
 
-float mean_level(int K, const float* l) {
-  const float max = softmax_cpu::largest(l, K);
-  double sum = 0.0, weighed = 0.0;
-  for (int k = 0; k < K; ++k) {
-    const auto e = static_cast<double>(math::exp_nonpositive(math::add(l[k], -max)));
-    sum += e;
-    weighed += k * e;
-  }
-  return static_cast<float>(weighed / sum) * categorical_math::unit_of(K);
-}
-
 }  // namespace
 
 void categorical(const CpuExec& exec, int categories, const LikelihoodArgs& args) {
@@ -113,8 +102,11 @@ void categorical_mean(const CpuExec& exec, int categories, View<const float, 2> 
   const std::int64_t grain = 1 + rows_cpu::kElementsAPiece / (mean.cols * categories);
   exec.parallel_for(mean.rows, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
-      for (std::int64_t j = 0; j < mean.cols; ++j)
-        mean(r, j) = mean_level(categories, output.row(r) + j * categories);
+      for (std::int64_t j = 0; j < mean.cols; ++j) {
+        const float* logits = output.row(r) + j * categories;
+        mean(r, j) =
+            categorical_math::mean_level(logits, categories, softmax_cpu::largest(logits, categories));
+      }
     }
   });
 }

@@ -5,24 +5,17 @@
 namespace felbo {
 namespace {
 
-// Columns up to which a row is worth a quarter of a warp, or a warp; they decide the order of the sums.
-constexpr std::int64_t kPartOfWarp = 64, kWarp = 2048;
 constexpr std::int64_t kMostComponents = 65535;  // blocks along a grid's second extent
-
-template <int kThreads>
-void launch_rows(const CudaExec& exec, const MixturePriorArgs& a) {
-  using Group = RowGroup<kThreads>;
-  launch(exec, mixture_rows<kThreads>, blocks_for(a.z.rows, Group::kRows), Group::kBlock, 0, a);
-}
 
 }  // namespace
 
 void mixture_prior(const CudaExec& exec, const MixturePriorArgs& a) {
   check(a);
   launch(exec, mixture_table, blocks_for(a.mixture.mu.rows, 1), kMixtureTableBlock, 0, a.mixture, a.scratch);
-  if (a.z.cols <= kPartOfWarp) return launch_rows<8>(exec, a);
-  if (a.z.cols <= kWarp) return launch_rows<32>(exec, a);
-  launch_rows<256>(exec, a);
+  with_row_threads(a.z.cols, [&](auto threads) {
+    using Group = RowGroup<threads()>;
+    launch(exec, mixture_rows<threads()>, blocks_for(a.z.rows, Group::kRows), Group::kBlock, 0, a);
+  });
 }
 
 void mixture_prior_backward(const CudaExec& exec, const MixturePriorGradArgs& a) {

@@ -5,10 +5,6 @@
 namespace felbo {
 namespace {
 
-// Columns up to which a row is worth a quarter of a warp, or a warp. They decide the order of the sums, so
-// they depend on the row alone.
-constexpr std::int64_t kPartOfWarp = 64, kWarp = 2048;
-
 template <int kThreads>
 void forward(const CudaExec& exec, const PlanarFlowArgs& a) {
   using Group = RowGroup<kThreads>;
@@ -27,16 +23,12 @@ void backward(const CudaExec& exec, const PlanarFlowGradArgs& a) {
 
 void planar_flow(const CudaExec& exec, const PlanarFlowArgs& a) {
   check(a);
-  if (a.z.cols <= kPartOfWarp) return forward<8>(exec, a);
-  if (a.z.cols <= kWarp) return forward<32>(exec, a);
-  forward<256>(exec, a);
+  with_row_threads(a.z.cols, [&](auto threads) { forward<threads()>(exec, a); });
 }
 
 void planar_flow_backward(const CudaExec& exec, const PlanarFlowGradArgs& a) {
   check(a);
-  if (a.z.cols <= kPartOfWarp) return backward<8>(exec, a);
-  if (a.z.cols <= kWarp) return backward<32>(exec, a);
-  backward<256>(exec, a);
+  with_row_threads(a.z.cols, [&](auto threads) { backward<threads()>(exec, a); });
 }
 
 }  // namespace felbo

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "kernels/common/lanes.h"
-#include "kernels/noise/noise.h"
+#include "kernels/noise/noise_rows.h"
 #include "kernels/reparameterize/reparameterize.h"
 #include "kernels/reparameterize/reparameterize_check.h"
 #include "kernels/reparameterize/reparameterize_math.h"
@@ -10,30 +10,6 @@ namespace felbo {
 namespace {
 
 namespace rm = reparameterize_math;
-
-constexpr std::int64_t kSpan =
-    256;  // columns of noise made at a time: 16 rows of them stay in the first-level cache
-
-/// Calls f(row, first column, columns, eps) for all rows [begin, end) of z and all columns in pieces of
-/// kSpan; the pieces of a row come in order, and so do the rows of a datum.
-template <class F>
-void for_each_noise(const NoiseStream& stream, View<const std::uint32_t, 1> datum, std::uint32_t first_sample,
-                    int samples, std::int64_t begin, std::int64_t end, std::int64_t cols, const F& f) {
-  alignas(64) float eps[kNormalTileRows * kSpan];
-  for (std::int64_t first = begin; first < end; first += kNormalTileRows) {
-    const int rows = static_cast<int>(std::min<std::int64_t>(kNormalTileRows, end - first));
-    std::uint32_t datum_of[kNormalTileRows], sample_of[kNormalTileRows];
-    for (int r = 0; r < rows; ++r) {
-      datum_of[r] = datum((first + r) / samples);
-      sample_of[r] = first_sample + static_cast<std::uint32_t>((first + r) % samples);
-    }
-    for (std::int64_t col = 0; col < cols; col += kSpan) {
-      const std::int64_t n = std::min(kSpan, cols - col);
-      normal_tile(stream, datum_of, sample_of, rows, static_cast<std::uint32_t>(col / 4), n, eps, kSpan);
-      for (int r = 0; r < rows; ++r) f(first + r, col, n, eps + r * kSpan);
-    }
-  }
-}
 
 void kl_row(const ReparameterizeArgs& a, std::int64_t b) {
   const float* mu = a.mu.row(b);
@@ -49,7 +25,7 @@ void kl_row(const ReparameterizeArgs& a, std::int64_t b) {
 
 /// sigma of a piece of a datum's row, or 1 / sigma too, kept for the samples that share it.
 struct Sigmas {
-  alignas(64) float values[kSpan], inverse[kSpan];
+  alignas(64) float values[kNoiseSpan], inverse[kNoiseSpan];
   std::int64_t datum = -1, col = -1;
 
   template <bool kInverse = false, class Args>

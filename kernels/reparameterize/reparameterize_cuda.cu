@@ -5,10 +5,6 @@
 namespace felbo {
 namespace {
 
-// Columns up to which a row is worth a quarter of a warp, or a warp. They decide the order of the sums, so
-// they depend on the row alone.
-constexpr std::int64_t kPartOfWarp = 64, kWarp = 2048;
-
 template <int kThreads, class T>
 void launch_rows(const CudaExec& exec, const ReparameterizeArgsOf<T>& a) {
   using Group = RowGroup<kThreads>;
@@ -23,9 +19,7 @@ void launch_rows(const CudaExec& exec, const ReparameterizeArgsOf<T>& a) {
 template <class T>
 void forward(const CudaExec& exec, const ReparameterizeArgsOf<T>& a) {
   check(a);
-  if (a.mu.cols <= kPartOfWarp) return launch_rows<8>(exec, a);
-  if (a.mu.cols <= kWarp) return launch_rows<32>(exec, a);
-  launch_rows<256>(exec, a);
+  with_row_threads(a.mu.cols, [&](auto threads) { launch_rows<threads()>(exec, a); });
 }
 
 template <PosteriorGradient kKind, class T>

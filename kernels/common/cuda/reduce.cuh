@@ -6,6 +6,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace felbo {
 
@@ -68,5 +69,16 @@ struct RowGroup {
     }
   }
 };
+
+/// Calls f(integral constant: threads a row). Rows of up to `part_of_warp` columns are worth a quarter of a
+/// warp, up to `warp` a warp, longer ones a block. That decides the order of the sums, so it depends on the
+/// row alone.
+template <class F>
+void with_row_threads(std::int64_t cols, const F& f, std::int64_t part_of_warp = 64,
+                      std::int64_t warp = 2048) {
+  if (cols <= part_of_warp) return f(std::integral_constant<int, 8>());
+  if (cols <= warp) return f(std::integral_constant<int, 32>());
+  f(std::integral_constant<int, 256>());
+}
 
 }  // namespace felbo
