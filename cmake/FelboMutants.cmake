@@ -13,6 +13,27 @@
 # The source of a header x.h or x.cuh is x_cpu.cpp or x_cuda.cu where the folder has it, else the op's own; a line
 # `unit: y` (after `file:`) names y_cpu.cpp and y_cuda.cu instead, for a header that those share; of a host room's header it
 # names the test y_test.cpp.
+if(NOT FELBO_MUTANTS_SHARE MATCHES "^([1-9][0-9]*)/([1-9][0-9]*)$" OR CMAKE_MATCH_1 GREATER CMAKE_MATCH_2)
+  message(FATAL_ERROR "FELBO_MUTANTS_SHARE must be K/N with 1 <= K <= N, got '${FELBO_MUTANTS_SHARE}'")
+endif()
+set(mutants_share ${CMAKE_MATCH_1})
+set(mutants_shares ${CMAKE_MATCH_2})
+
+# Sets `result` where the planted bug counted here, the next of all, belongs to this build's share.
+function(felbo_in_share result)
+  get_property(counted GLOBAL PROPERTY FELBO_MUTANTS_COUNTED)
+  if(NOT counted)
+    set(counted 0)
+  endif()
+  math(EXPR share "${counted} % ${mutants_shares} + 1")
+  math(EXPR counted "${counted} + 1")
+  set_property(GLOBAL PROPERTY FELBO_MUTANTS_COUNTED ${counted})
+  set(${result} FALSE PARENT_SCOPE)
+  if(share EQUAL mutants_share)
+    set(${result} TRUE PARENT_SCOPE)
+  endif()
+endfunction()
+
 function(felbo_add_mutants folder test_objects)
   get_filename_component(op ${folder} NAME)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/mutants.txt)
@@ -53,6 +74,10 @@ function(felbo_add_mutant op name file from to test_objects op_sources unit)
   math(EXPR removed "${whole} - ${rest}")
   if(NOT removed EQUAL length)
     message(FATAL_ERROR "mutant ${op}/${name}: '${from}' must stand exactly once in ${file}")
+  endif()
+  felbo_in_share(mine)
+  if(NOT mine)
+    return()
   endif()
   string(REPLACE "${from}" "${to}" text "${text}")
   if(file MATCHES "\\.cuh?$")
