@@ -1,11 +1,13 @@
 // `felbo bench`: rates, and how much of what the machine allows they are.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <regex>
 
 #include "benchmarks/bench_exec.h"
 #include "benchmarks/gradient_bench.h"
@@ -150,9 +152,31 @@ void bench_gemm(Results& results, const std::vector<Precision>& precisions) {
   }
 }
 
-void bench_steps(Results& results, bool on_gpu, Precision precision) {
-  std::vector<bench::StepShape> shapes{{784, {500}, 20, 128}, {784, {200}, 50, 100}, {784, {2000}, 64, 512}};
+/// Throws std::invalid_argument if --filter is no regular expression.
+std::regex filter_of(const BenchFlags& flags) {
+  try {
+    return std::regex(flags.filter);
+  } catch (const std::regex_error& error) {
+    throw std::invalid_argument(
+        fmt::format("--filter '{}' is no regular expression: {}", flags.filter, error.what()));
+  }
+}
+
+/// The steps that are timed: those that the filter matches. benchmarks/peers/workload.py has those of a CPU
+/// too.
+std::vector<bench::StepShape> step_shapes(const BenchFlags& flags, bool on_gpu) {
+  if (flags.what != "step" && flags.what != "all") return {};
+  std::vector<bench::StepShape> shapes{
+      {784, {500}, 20, 128}, {784, {200}, 50, 100}, {784, {2000}, 64, 512}, {784, {2000, 2000}, 64, 512}};
   if (on_gpu) shapes.push_back({4096, {8192, 8192}, 1024, 8192});  // minutes on a CPU
+  std::erase_if(shapes, [filter = filter_of(flags)](const bench::StepShape& shape) {
+    return !std::regex_search("step/" + bench::name_of(shape), filter);
+  });
+  FELBO_CHECK(!shapes.empty() || flags.what == "all", "--filter '{}' matches no step", flags.filter);
+  return shapes;
+}
+
+void bench_steps(Results& results, const std::vector<bench::StepShape>& shapes, Precision precision) {
   for (const bench::StepShape& shape : shapes) {
     const bench::StepTiming t = bench::time_step(shape, precision);
     const double rate = static_cast<double>(t.batch) / t.seconds,
@@ -187,6 +211,13 @@ void bench_gradients(const BenchFlags& flags, Results& results) {
   }
 }
 
+/// The most memory that this process has had.
+double peak_memory_mb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
 void run_bench(const BenchFlags& flags) {
   const bool all = flags.what == "all";
   FELBO_CHECK(all || flags.what == "kernels" || flags.what == "gemm" || flags.what == "step" ||
@@ -205,23 +236,30 @@ void run_bench(const BenchFlags& flags) {
   }
   if (!cuda) bench::bench_exec().emplace<CpuExec>(flags.device.threads);
   const std::string device = bench::on_device([](const auto& exec) { return describe_device(exec); });
+  const std::vector<bench::StepShape> shapes = step_shapes(flags, cuda.has_value());
   if (!flags.json) fmt::print("{}; medians\n", device);
   Results results(flags.json);
   if (all || flags.what == "kernels") bench_kernels(flags, results);
   const std::vector<Precision> in = precisions(flags, cuda.has_value());
   if (all || flags.what == "gemm") bench_gemm(results, in);
-  if (all || flags.what == "step") {
-    for (const Precision precision : in) bench_steps(results, cuda.has_value(), precision);
-  }
+  for (const Precision precision : in) bench_steps(results, shapes, precision);
   if (all || flags.what == "gradients") bench_gradients(flags, results);
-  if (flags.json) print_json({{"device", device}, {"results", results.rows()}});
+  if (!flags.json) return;
+  print_json({{"tool", "felbo"},
+              {"version", FELBO_VERSION},
+              {"device", device},
+              {"machine", cpu_name()},
+              {"peak_memory_mb", peak_memory_mb()},
+              {"results", results.rows()}});
 }
 
 void check_flags(const CLI::App& command, const BenchFlags& flags) {
-  for (const char* name : {"--filter", "--repetitions"}) {
-    FELBO_CHECK(command.get_option(name)->count() == 0 || flags.what == "kernels" || flags.what == "all",
-                "{} goes with bench kernels (or all), not with bench {}", name, flags.what);
-  }
+  FELBO_CHECK(
+      command.get_option("--repetitions")->count() == 0 || flags.what == "kernels" || flags.what == "all",
+      "--repetitions goes with bench kernels (or all), not with bench {}", flags.what);
+  FELBO_CHECK(command.get_option("--filter")->count() == 0 || flags.what == "kernels" ||
+                  flags.what == "step" || flags.what == "all",
+              "--filter goes with bench kernels and bench step (or all), not with bench {}", flags.what);
   FELBO_CHECK(flags.precision.empty() || flags.what == "gemm" || flags.what == "step" || flags.what == "all",
               "--precision goes with bench gemm and bench step (or all), not with bench {}", flags.what);
   FELBO_CHECK(command.get_option("--draws")->count() == 0 || flags.what == "gradients" || flags.what == "all",
@@ -237,7 +275,8 @@ void add_bench_command(CLI::App& app) {
   command->option_defaults()->always_capture_default();
   command->add_option("WHAT", flags->what,
                       "kernels, gemm, step, gradients (how the objectives' estimates scatter) or all");
-  command->add_option("--filter", flags->filter, "Regular expression: the kernels whose name matches");
+  command->add_option("--filter", flags->filter,
+                      "Regular expression: the kernels and steps whose name matches");
   command->add_option("--repetitions", flags->repetitions, "Timings of which the median is taken (kernels)");
   command->add_option("--draws", flags->draws,
                       "Draws of the noise that variances are taken over (gradients)");

@@ -172,12 +172,7 @@ StepTiming time_step_on(const Exec& exec, const StepShape& shape) {
       exec, [&] { products(); }, one_step, 15, 0.15);
   double flops = 0.0;
   for (const Product& p : products_of(vae, batch)) flops += 2.0 * static_cast<double>(p.m * p.n * p.k);
-  std::vector<std::int64_t> widths{X};
-  widths.insert(widths.end(), shape.hidden.begin(), shape.hidden.end());
-  widths.push_back(shape.latent);
-  widths.insert(widths.end(), shape.hidden.rbegin(), shape.hidden.rend());
-  widths.push_back(X);
-  return {fmt::format("{}", fmt::join(widths, "-")), batch, timing.second, timing.first, timing.ratio, flops};
+  return {name_of(shape), batch, timing.second, timing.first, timing.ratio, flops};
 }
 
 StepTiming time_step_in(const CpuExec& exec, const StepShape& shape, Precision) {
@@ -192,6 +187,15 @@ StepTiming time_step_in(const CudaExec& exec, const StepShape& shape, Precision 
 #endif
 
 }  // namespace
+
+std::string name_of(const StepShape& shape) {
+  std::vector<std::int64_t> widths{shape.dimensions};
+  widths.insert(widths.end(), shape.hidden.begin(), shape.hidden.end());
+  widths.push_back(shape.latent);
+  widths.insert(widths.end(), shape.hidden.rbegin(), shape.hidden.rend());
+  widths.push_back(shape.dimensions);
+  return fmt::format("{}", fmt::join(widths, "-"));
+}
 
 StepTiming time_step(const StepShape& shape, Precision precision) {
   return on_device([&](const auto& exec) { return time_step_in(exec, shape, precision); });

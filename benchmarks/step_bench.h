@@ -14,7 +14,7 @@ namespace felbo::bench {
 /// gather to Adam, timed in turn with its matrix products alone: on a CPU by oneDNN's sgemm on the same
 /// number of threads, on a GPU by the dense ops, recorded and replayed as the step is.
 struct StepTiming {
-  std::string name;
+  std::string name;  // of the shape
   std::int64_t batch;
   double seconds;          // of a step
   double product_seconds;  // of its products alone
@@ -26,6 +26,8 @@ struct StepShape {
   std::vector<std::int64_t> hidden;
   std::int64_t latent, batch;
 };
+/// "784-500-20-500-784"
+std::string name_of(const StepShape& shape);
 /// In `precision`, which on a CPU is fp32.
 StepTiming time_step(const StepShape& shape, Precision precision);
 

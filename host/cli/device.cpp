@@ -1,6 +1,7 @@
 #include "host/cli/device.h"
 
 #include <charconv>
+#include <fstream>
 #include <stdexcept>
 
 #include "kernels/common/check.h"
@@ -47,6 +48,15 @@ std::optional<int> cuda_index(const DeviceRequest& request) {
                   "with -DFELBO_CUDA=ON), or use --device cpu",
                   request.device));
 #endif
+}
+
+std::string cpu_name() {
+  std::ifstream lines("/proc/cpuinfo");
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown processor";
 }
 
 void check_cpu_precision(const DeviceRequest& request) {

@@ -29,6 +29,9 @@ std::optional<int> cuda_index(const DeviceRequest& request);
 /// Throws std::invalid_argument unless the CPU has the precision asked for, which is fp32 alone.
 void check_cpu_precision(const DeviceRequest& request);
 
+/// The processor's name as /proc/cpuinfo has it, "unknown processor" where there is none.
+std::string cpu_name();
+
 /// "cpu (2 threads)", "cuda:0 (NVIDIA H200)".
 inline std::string describe_device(const CpuExec& exec) {
   return fmt::format("cpu ({} threads)", exec.threads());

@@ -27,7 +27,7 @@ std::string compiler() {
 
 /// The processor, and the GPUs or why none can be used.
 std::vector<std::string> devices() {
-  std::vector<std::string> lines{fmt::format("cpu: {} cores", omp_get_num_procs())};
+  std::vector<std::string> lines{fmt::format("cpu: {}, {} cores", cpu_name(), omp_get_num_procs())};
 #if FELBO_WITH_CUDA
   try {
     for (const CudaDevice& d : cuda_devices()) {

@@ -360,6 +360,8 @@ constexpr Case kFlags[] = {
     {"bench_of_nothing", "bench luck", "luck; kernels"},
     {"bench_repetitions", "bench --repetitions 0", "--repetitions; 0"},
     {"bench_gemm_filter", "bench gemm --filter adam", "--filter; bench kernels; not with bench gemm"},
+    {"bench_step_filter", "bench step --filter 784-501", "--filter; 784-501; no step"},
+    {"bench_step_expression", "bench step --filter (", "--filter; regular expression"},
     {"bench_step_repetitions", "bench step --repetitions 5", "--repetitions; bench kernels; bench step"},
 };
 INSTANTIATE_TEST_SUITE_P(Flags, BadInput, ::testing::ValuesIn(kFlags), name_of_case);

@@ -70,6 +70,10 @@ TEST(Json, BenchListsRatesOfWhatItTimed) {
   const json bench =
       felbo_json({"bench", "kernels", "--filter", "adam", "--repetitions", "3", "--threads", "1"});
   EXPECT_EQ(bench["device"], "cpu (1 threads)");
+  EXPECT_EQ(bench["tool"], "felbo");
+  EXPECT_TRUE(bench["version"].is_string());
+  EXPECT_FALSE(bench["machine"].get<std::string>().empty());
+  EXPECT_GT(bench["peak_memory_mb"].get<double>(), 1.0);
   ASSERT_TRUE(bench["results"].is_array());
   bool found = false;
   for (const json& row : bench["results"]) {
