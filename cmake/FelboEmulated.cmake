@@ -47,10 +47,10 @@ endif()
 set(emulated_filter_evaluate "-Quadrature*:*Scatters*:*Calibrated*:*WithAnotherPosterior*:*CountsEachClamped*:*TheTilesDoNotMatter*:*ThreadsDoNot*")
 # So do annealing and the fits of posteriors; what never reaches a device runs on the CPU alone.
 string(APPEND emulated_filter_evaluate ":*AgreesWithTheExact*:Simulate.LogPx*:Gap.Parts*:Gap.TheFitted*:Gap.IsNought*")
-string(APPEND emulated_filter_evaluate ":Anneal.*:AnnealedSums.*:Auroc.*:Corrupt.*:Draw.*:DrawObservations.*:Mixture.*:Oracle.*:Psnr.*:Schedule.*")
+string(APPEND emulated_filter_evaluate ":Layers.Bounds*:Layers.TheBound*:Layers.DrawsFrom*:Anneal.*:AnnealedSums.*:Auroc.*:Corrupt.*:Draw.*:DrawObservations.*:Mixture.*:Oracle.*:Psnr.*:Schedule.*")
 
 set(emulated_filter_train "-GradientMoments.*")
-set(emulated_filter_model "Latent.*:-*TheClosedKl*")
+set(emulated_filter_model "Latent.*:Layers.*:-*TheClosedKl*")
 set(emulated_filter_likelihood "-Unit.DensitiesIntegrateToOne:Unit.ProbabilitiesSumToOne")
 # Every kernel of every family once, in each of its mappings, is enough for the race check, which is ten times slower.
 set(races_filter_likelihood "Likelihood.RowsAreWeighed:Likelihood.BFloat16WithoutGradientStays")

@@ -5,6 +5,7 @@
 
 #include "host/check/adam_checks.h"
 #include "host/check/check.h"
+#include "host/check/conditional_gaussian_checks.h"
 #include "host/check/covariance_factor_checks.h"
 #include "host/check/dense_checks.h"
 #include "host/check/elbo_loss_checks.h"
@@ -34,6 +35,7 @@ std::vector<Check<Exec>> all_checks() {
   add_reparameterize_checks(checks);
   add_covariance_factor_checks(checks);
   add_planar_flow_checks(checks);
+  add_conditional_gaussian_checks(checks);
   add_free_bits_checks(checks);
   add_latent_checks(checks);
   add_likelihood_checks(checks);

@@ -16,6 +16,7 @@
 #include "host/exec/buffer.h"
 #include "host/exec/replay.h"
 #include "kernels/adam/adam.h"
+#include "kernels/conditional_gaussian/conditional_gaussian.h"
 #include "kernels/counts/counts.h"
 #include "kernels/covariance_factor/covariance_factor.h"
 #include "kernels/dense/dense.h"
@@ -147,6 +148,31 @@ inline void covariance_factor_backward(const DistantExec& exec, const Covariance
   exec.run(
       "covariance_factor_backward", [&](const CpuExec& cpu) { covariance_factor_backward(cpu, a); },
       [&] { a.grad_factor(0, a.grad_factor.cols - 1) *= 1.02f; });
+}
+inline void conditional_draw(const DistantExec& exec, const ConditionalDrawArgs& a) {
+  exec.run(
+      "conditional_draw", [&](const CpuExec& cpu) { conditional_draw(cpu, a); },
+      [&] { a.log_q(a.log_q.size - 1) += 0.1f; });
+}
+inline void conditional_draw_backward(const DistantExec& exec, const ConditionalDrawGradArgs& a) {
+  exec.run(
+      "conditional_draw_backward", [&](const CpuExec& cpu) { conditional_draw_backward(cpu, a); },
+      [&] { a.grad_log_var(a.grad_log_var.rows - 1, 0) += 0.02f; });
+}
+inline void conditional_density(const DistantExec& exec, const ConditionalDensityArgs& a) {
+  exec.run(
+      "conditional_density", [&](const CpuExec& cpu) { conditional_density(cpu, a); },
+      [&] { a.log_p(a.log_p.size - 1) += 0.1f; });
+}
+inline void conditional_density_backward(const DistantExec& exec, const ConditionalDensityGradArgs& a) {
+  exec.run(
+      "conditional_density_backward", [&](const CpuExec& cpu) { conditional_density_backward(cpu, a); },
+      [&] { a.grad_mu(a.grad_mu.rows - 1, a.grad_mu.cols - 1) *= 1.02f; });
+}
+inline void add_gradient(const DistantExec& exec, const AddGradientArgs& a) {
+  exec.run(
+      "add_gradient", [&](const CpuExec& cpu) { add_gradient(cpu, a); },
+      [&] { a.gradient(a.gradient.rows - 1, a.gradient.cols - 1) += 0.02f; });
 }
 inline void dense(const DistantExec& exec, const DenseArgs& a) {
   exec.run(

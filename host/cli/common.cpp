@@ -72,6 +72,13 @@ void check_width(const DataSet& data, const Vae& vae) {
               data.spec, data.train.cols, vae.config().dimensions);
 }
 
+void check_one_layer(const LoadedRun& run, const std::string& what) {
+  FELBO_CHECK(run.vae.above().empty(),
+              "{} is for runs of one stochastic layer, this one has --latent {}; evaluate, score, encode, "
+              "reconstruct and sample --from prior or posterior take several",
+              what, run.config.latent);
+}
+
 void warn_of_domain(const RunConfig& config, const DataSet& data) {
   const std::string warning = check_domain(config, data);
   if (!warning.empty()) spdlog::warn(warning);

@@ -56,6 +56,9 @@ void check_width(const DataSet& data, const Vae& vae);
 /// exist or it is a folder itself. An empty name is fine.
 void check_can_write(const std::filesystem::path& out);
 
+/// Throws std::invalid_argument for a run of several stochastic layers; `what` names what is for one alone.
+void check_one_layer(const LoadedRun& run, const std::string& what);
+
 /// check_domain(), its warning logged.
 void warn_of_domain(const RunConfig& config, const DataSet& data);
 

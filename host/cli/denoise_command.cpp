@@ -108,6 +108,7 @@ void report(const DenoiseFlags& flags, const NamedPart& part, const Figures& f) 
 void run_denoise(const DenoiseFlags& flags) {
   const Corruption corruption = corruption_from_name(flags.noise);
   RunOnData r = load_run_on_data(flags);
+  check_one_layer(r.run, "denoise");
   const DataPart& part = r.part();
   check_picture(r.run.config, {flags.out, part.shape});
   FELBO_CHECK(r.run.vae.config().likelihood.observations() != Observations::kCounts,

@@ -127,7 +127,7 @@ template <class Exec>
 std::optional<AggregateKl> aggregate_of(const Exec& exec, const RunConfig& config, const Vae& vae,
                                         const ModelState<Exec>& state, const DataPart& part,
                                         std::uint64_t seed) {
-  if (vae.config().posterior.couples_dimensions()) return std::nullopt;
+  if (vae.config().posterior.couples_dimensions() || !vae.above().empty()) return std::nullopt;
   const View<const float, 1> parameters = state.parameters.view();
   const std::int64_t count = std::min(part.rows, kAggregateData);
   const Encoded encoded = encode(exec, vae, parameters, ResidentData<Exec>(exec, part), count,
@@ -198,6 +198,7 @@ void run_evaluate(const EvaluateFlags& flags) {
   FELBO_CHECK(flags.samples >= 1 && flags.samples <= kMaxNoiseSamples,
               "samples must be between 1 and {}, got {}", kMaxNoiseSamples, flags.samples);
   LoadedRun run = load_run(flags.run);
+  if (flags.annealed.temperatures) check_one_layer(run, "--ais");
   FELBO_CHECK(
       !flags.annealed.both_ways || can_draw(run.vae.config().likelihood),
       "--bdmc: a multinomial's rows have a sum that the model does not give, so none can be simulated");

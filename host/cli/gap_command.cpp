@@ -220,6 +220,7 @@ void run_gap(const GapFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
   LoadedRun run = load_run(flags.run);
   check_model(run.config);
+  check_one_layer(run, "felbo gap");
   const DataSet data = load_run_data(flags.data.empty() ? run.config.data : flags.data, run.config);
   const NamedPart part = part_by_name(data, flags.split);
   check_width(data, run.vae);

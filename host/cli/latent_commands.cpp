@@ -68,6 +68,7 @@ void run_interpolate(const InterpolateFlags& flags) {
   const PathKind kind = path_from_name(flags.path);
   check_steps(flags.steps);
   RunOnData r = load_run_on_data(flags);
+  check_one_layer(r.run, "interpolate");
   const DataPart& part = r.part();
   const std::int64_t X = part.cols, Z = r.run.vae.config().latent;
   check_picture(r.run.config, {flags.out, part.shape});
@@ -171,6 +172,7 @@ void run_traverse(const TraverseFlags& flags) {
   FELBO_CHECK(flags.reach > 0.0 && flags.reach <= 1e6, "--range must be above 0 and at most 1e6, got {}",
               flags.reach);
   RunOnData r = load_run_on_data(flags);
+  check_one_layer(r.run, "traverse");
   const DataPart& part = r.part();
   const VaeConfig& shape = r.run.vae.config();
   check_picture(r.run.config, {flags.out, part.shape});

@@ -128,6 +128,7 @@ std::string describe(const Aggregate& a) {
 
 Aggregate sample_aggregate(const SampleFlags& flags) {
   RunOnData r = load_run_on_data(flags, "train");
+  check_one_layer(r.run, "sample --from aggregate");
   const DataPart& part = r.part();
   check_picture(r.run.config, {flags.out, part.shape});
   check_fits_memory("--count", flags.count, part.cols);

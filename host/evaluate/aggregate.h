@@ -66,6 +66,8 @@ AggregateKl aggregate_kl(const Exec& on, const Vae& vae, View<const float, 1> pa
   const Exec exec = with_float_products(on);
   FELBO_CHECK(!vae.config().posterior.couples_dimensions(),
               "the aggregate posterior is known as a mixture of diagonal Gaussians only");
+  FELBO_CHECK(vae.above().empty(), "the KL is taken apart for one stochastic layer, this model has {}",
+              vae.config().stochastic_layers());
   const auto Z = static_cast<std::size_t>(vae.config().latent), N = static_cast<std::size_t>(encoded.count);
   const std::vector<float> z = draw_posterior(exec, vae, encoded, seed);
   const LearnedPrior aggregate{.components = encoded.count,

@@ -71,7 +71,7 @@ class Evaluator {
         parameters_(parameters),
         data_(data),
         options_(options),
-        closed_kl_(has_closed_kl(vae.config().posterior.family, vae.config().prior.family)),
+        closed_kl_(has_closed_kl(vae.config())),
         tile_(evaluation_tile(vae.config(), data.rows(), options.samples)),
         work_(exec, vae, tile_.data, static_cast<int>(tile_.samples), false),
         latent_work_(exec, vae, tile_.data, static_cast<int>(tile_.samples), false),
@@ -136,7 +136,7 @@ class Evaluator {
   LatentDiagnostics latent_diagnostics() const {
     const VaeConfig& config = vae_.config();
     LatentDiagnostics latent = latent_.diagnose();
-    if (!config.prior.is_standard() || config.posterior.couples_dimensions()) latent.kl.clear();
+    if (has_density_of_its_own(config)) latent.kl.clear();
     if (config.posterior.family == PosteriorFamily::kPlanarFlow) latent.variance_of_mean.clear();
     return latent;
   }
@@ -184,6 +184,8 @@ class Evaluator {
     }
     if (!closed_kl_) add_kl(B, static_cast<double>(S));
     add_weights(of_row, B, S);
+    if (latent_work_.clamped_above.size() > 0)
+      result_.clamped += sum_of(latent_work_.clamped_above.vector(B * S));
     if (!own_counted_) result_.clamped += sum_of(work_.clamped_likelihood.vector(B * S));
     // Parameters of the family's own are the same in every tile: they count once.
     own_counted_ = !vae_.own(parameters_).empty();

@@ -44,7 +44,7 @@ void decode_rows(const Exec& exec, const Vae& vae, View<const float, 1> paramete
   const std::int64_t Z = vae.config().latent;
   const std::int64_t N = static_cast<std::int64_t>(z.size()) / Z, most = std::min(kGenerateRows, N);
   const MlpWorkspace<Exec> work(exec, vae.decoder(), most, false);
-  const LatentWorkspace<Exec> latent(exec, vae, most, 1, false);
+  const LatentWorkspace<Exec> latent(exec, vae, most, 1, false, false);
   const Buffer<Exec, float> codes(exec, most * Z);
   for (std::int64_t first = 0; first < N; first += most) {
     const std::int64_t rows = std::min(most, N - first);
@@ -94,16 +94,60 @@ std::vector<float> draw_data(const Exec& on, const Vae& vae, View<const float, 1
   return result;
 }
 
+namespace detail {
+
+/// From draws of hL (N, Z_L) down to h1 (N, Z), a layer at a time; the noise of draw i is that of datum i.
+template <class Exec>
+std::vector<float> draw_layers_below(const Exec& exec, const Vae& vae, View<const float, 1> parameters,
+                                     std::vector<float> h, std::uint64_t seed) {
+  for (std::size_t l = vae.above().size(); l-- > 0;) {
+    const LayerAbove& layer = vae.above()[l];
+    const std::int64_t N = static_cast<std::int64_t>(h.size()) / layer.latent, Z = layer.below,
+                       most = std::min(kGenerateRows, N);
+    const NoiseStream noise{seed, 0, purpose_of_layer(Purpose::kPriorBelow, static_cast<int>(l) + 2)};
+    const MlpWorkspace<Exec> work(exec, layer.decoder, most, false);
+    const Buffer<Exec, float> above(exec, most * layer.latent), below(exec, most * Z), kl(exec, most);
+    const Buffer<Exec, std::int32_t> clamped(exec, most);
+    const Buffer<Exec, std::uint32_t> datum(exec, most);
+    std::vector<std::uint32_t> rows_of_tile(static_cast<std::size_t>(most));
+    std::vector<float> drawn(elements(N, Z));
+    for (std::int64_t first = 0; first < N; first += most) {
+      const std::int64_t rows = std::min(most, N - first);
+      std::iota(rows_of_tile.begin(), rows_of_tile.end(), static_cast<std::uint32_t>(first));
+      upload(exec, rows_of_tile, datum.view());
+      upload(exec, {h.data() + first * layer.latent, elements(rows, layer.latent)}, above.view());
+      forward(exec, layer.decoder, parameters, vae.table(), above.matrix(rows, layer.latent), work);
+      const View<const float, 2> given = work.result(layer.decoder, rows);
+      reparameterize(exec, {.mu = given.col_slice(0, Z),
+                            .log_var = given.col_slice(Z, Z),
+                            .clamp = vae.config().clamp,
+                            .noise = noise,
+                            .datum = datum.vector(rows),
+                            .z = below.matrix(rows, Z),
+                            .kl = kl.vector(rows),
+                            .clamped = clamped.vector(rows)});
+      download(exec, below.view(), {drawn.data() + first * Z, elements(rows, Z)});
+    }
+    h = std::move(drawn);
+  }
+  return h;
+}
+
+}  // namespace detail
+
 /// `count` draws z ~ p(z), (count, Z); draw i depends on (seed, i) and the parameters alone. Of a prior that
 /// is uniform on the unit cube it is the z whose Phi(z) decode() reads.
+/// With several stochastic layers hL ~ p(hL), then each layer given the one above, down to z = h1.
 template <class Exec>
 std::vector<float> draw_prior(const Exec& on, const Vae& vae, View<const float, 1> parameters,
                               std::int64_t count, std::uint64_t seed) {
   const Exec exec = with_float_products(on);
   const NoiseStream noise{seed, 0, Purpose::kPrior};
-  const Buffer<Exec, float> z(exec, count * vae.config().latent);
-  normal_fill(exec, {noise, 0, 0, z.matrix(count, vae.config().latent)});
+  const std::int64_t Z = vae.above().empty() ? vae.config().latent : vae.above().back().latent;
+  const Buffer<Exec, float> z(exec, count * Z);
+  normal_fill(exec, {noise, 0, 0, z.matrix(count, Z)});
   std::vector<float> eps = to_host(exec, z.view());
+  if (!vae.above().empty()) return detail::draw_layers_below(exec, vae, parameters, std::move(eps), seed);
   if (!vae.config().prior.is_standard())
     place_in_components(learned_prior(exec, vae, parameters), noise, eps);
   return eps;
@@ -189,7 +233,7 @@ std::vector<float> draw_posterior(const Exec& exec, const Vae& vae, const Encode
   std::iota(rows.begin(), rows.end(), 0u);
   upload(exec, encoded.posterior, posterior.view());
   upload(exec, rows, datum.view());
-  const LatentWorkspace<Exec> work(exec, vae, N, 1, false);
+  const LatentWorkspace<Exec> work(exec, vae, N, 1, false, false);
   const LatentDrawOf<float> draw{.posterior = posterior.matrix(N, vae.encoder().out()),
                                  .pseudo = {},
                                  .parameters = {},

@@ -43,6 +43,8 @@ class LatentPrior {
 inline LatentPrior latent_prior(const Vae& vae) {
   FELBO_CHECK(vae.config().prior.family == PriorFamily::kStandardNormal,
               "annealing walks through z from the prior standard-normal: this model has another one");
+  FELBO_CHECK(vae.above().empty(), "annealing walks through z alone: this model has {} stochastic layers",
+              vae.config().stochastic_layers());
   return LatentPrior(vae.config().latent);
 }
 

@@ -210,6 +210,8 @@ struct PosteriorSums {
 inline void check_posteriors(const Vae& vae, std::int64_t rows, std::int64_t cols, const LatentGaussians& q) {
   FELBO_CHECK(cols == vae.config().dimensions, "the data have {} columns, the model was made for {}", cols,
               vae.config().dimensions);
+  FELBO_CHECK(vae.above().empty(), "q(z|x) is fitted to one stochastic layer, this model has {}",
+              vae.config().stochastic_layers());
   const auto want = static_cast<std::size_t>(rows * vae.config().latent);
   FELBO_CHECK(rows >= 1 && q.mu.size() == want && q.log_var.size() == want,
               "{} means and {} log-variances for {} data of {} latent dimensions", q.mu.size(),

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <type_traits>
+#include <vector>
 
 #include "host/exec/buffer.h"
 #include "host/model/mlp.h"
 #include "host/model/vae.h"
+#include "kernels/conditional_gaussian/conditional_gaussian.h"
 #include "kernels/covariance_factor/covariance_factor.h"
 #include "kernels/gaussian_kl/gaussian_kl.h"
 #include "kernels/isotropic/isotropic.h"
@@ -18,12 +20,35 @@
 
 namespace felbo {
 
+/// What a stochastic layer above the first, h_l, keeps for at most `max_rows` samples of the one below.
+template <class Exec>
+struct LayerWorkspace {
+  LayerWorkspace(const Exec& exec, const LayerAbove& layer, std::int64_t max_rows, bool with_gradients)
+      : encoder(exec, layer.encoder, max_rows, with_gradients),
+        decoder(exec, layer.decoder, max_rows, with_gradients),
+        h(exec, max_rows * layer.latent) {
+    if (!with_gradients) return;
+    grad_h = Buffer<Exec, float>(exec, h.size());
+    grad_posterior = Buffer<Exec, float>(exec, max_rows * layer.encoder.out());
+    grad_prior = Buffer<Exec, float>(exec, max_rows * layer.decoder.out());
+    grad_below = Buffer<Exec, float>(exec, max_rows * layer.below);
+  }
+
+  MlpWorkspace<Exec> encoder, decoder;  // q(h_l|h_{l-1}), p(h_{l-1}|h_l)
+  Buffer<Exec, float> h, grad_h;        // (B S, Z_l)
+  Buffer<Exec, float> grad_posterior;   // (B S, 2 Z_l)
+  Buffer<Exec, float> grad_prior;       // (B S, 2 Z_{l-1})
+  Buffer<Exec, float> grad_below;       // (B S, Z_{l-1}) by h_{l-1} through the encoder
+};
+
 /// What posteriors and priors other than the default ones keep for at most `max_batch` data with
 /// `max_samples` samples each; nothing for the default. T: how z is stored.
 template <class Exec, class T = float>
 struct LatentWorkspace {
+  /// Without `with_layers_above` for what does not go beyond z = h1: draw_posterior_sample() and
+  /// decoder_input().
   LatentWorkspace(const Exec& exec, const Vae& vae, std::int64_t max_batch, int max_samples,
-                  bool with_gradients) {
+                  bool with_gradients, bool with_layers_above = true) {
     const Posterior& posterior = vae.config().posterior;
     const Prior& prior = vae.config().prior;
     const std::int64_t Z = vae.config().latent, rows = max_batch * max_samples;
@@ -35,6 +60,9 @@ struct LatentWorkspace {
       activation = Buffer<Exec, float>(exec, rows * posterior.flow_steps);
     }
     if (prior.family == PriorFamily::kUniform) u = Buffer<Exec, T>(exec, rows * Z);
+    if (with_layers_above)
+      for (const LayerAbove& layer : vae.above()) above.emplace_back(exec, layer, rows, with_gradients);
+    if (!above.empty()) clamped_above = Buffer<Exec, std::int32_t>(exec, rows);
     if (prior.is_standard() && !posterior.couples_dimensions()) return;
     const std::int64_t components = prior.is_mixture() ? prior.components : 1;
     scratch = Buffer<Exec, float>(exec, mixture_scratch(components, Z));
@@ -48,6 +76,8 @@ struct LatentWorkspace {
   Buffer<Exec, float> scratch;                // of the mixture
   Buffer<Exec, float> responsibility;         // (B S, K)
   Buffer<Exec, float> standard;               // (Z) zeros: mean and log-variance of N(0, I) as a mixture
+  std::vector<LayerWorkspace<Exec>> above;    // h2, h3, ...
+  Buffer<Exec, std::int32_t> clamped_above;   // (B S) log-variances clamped in all these; none without
 };
 
 /// What draw_latent() reads and writes.
@@ -55,7 +85,7 @@ template <class T>
 struct LatentDrawOf {
   View<const float, 2> posterior;   // (B, posterior.outputs(Z)) the encoder's output
   View<const float, 2> pseudo;      // (K, 2 Z) that of the pseudo-inputs; kVamp only
-  View<const float, 1> parameters;  // (P) flat: the prior's are read
+  View<const float, 1> parameters;  // (P) flat: the prior's and those of layers above are read
   NoiseStream noise;
   View<const std::uint32_t, 1> datum;  // (B)
   std::uint32_t first_sample = 0;
@@ -63,8 +93,8 @@ struct LatentDrawOf {
   View<T, 2> z;                   // (B S, Z)
   View<float, 1> kl;              // (B) nats: in closed form if has_closed_kl(), else by the samples
   View<std::int32_t, 1> clamped;  // (B)
-  View<float, 1> log_pz;          // (B S) nats, of z under the prior
-  View<float, 1> log_qz_given_x;  // (B S) nats
+  View<float, 1> log_pz;          // (B S) nats, of z under the prior; of all layers, where there are several
+  View<float, 1> log_qz_given_x;  // (B S) nats, likewise
   bool want_logs = false;         // whether log_pz and log_qz_given_x are needed for their own sake
 };
 
@@ -91,7 +121,77 @@ GaussianMixture prior_mixture(const Vae& vae, const LatentWorkspace<Exec, T>& wo
 
 /// Whether log p(z) is not what reparameterize() says.
 inline bool has_density_of_its_own(const VaeConfig& config) {
-  return !config.prior.is_standard() || config.posterior.couples_dimensions();
+  return !config.prior.is_standard() || config.posterior.couples_dimensions() || !config.above.empty();
+}
+
+/// The purpose of the noise of layer l >= 2, from that of the first.
+constexpr Purpose purpose_above(Purpose first, int layer) {
+  return purpose_of_layer(first == Purpose::kLatent ? Purpose::kLatentAbove : Purpose::kHeldOutLatentAbove,
+                          layer);
+}
+
+/// Layer l = i + 2 of the step: its networks, its memory, and the sample below it.
+template <class Exec>
+struct LayerView {
+  const LayerAbove& layer;
+  const LayerWorkspace<Exec>& work;
+  NoiseStream noise;
+  View<float, 2> below;      // (B S, Z_{l-1})
+  View<float, 2> h;          // (B S, Z_l)
+  View<float, 2> posterior;  // (B S, 2 Z_l) of q(h_l|h_{l-1})
+  View<float, 2> prior;      // (B S, 2 Z_{l-1}) of p(h_{l-1}|h_l)
+
+  View<const float, 2> means(View<float, 2> m) const { return m.col_slice(0, m.cols / 2); }
+  View<const float, 2> log_vars(View<float, 2> m) const { return m.col_slice(m.cols / 2, m.cols / 2); }
+};
+template <class Exec>
+LayerView<Exec> layer_view(const Vae& vae, const LatentDrawOf<float>& draw,
+                           const LatentWorkspace<Exec, float>& work, std::size_t i) {
+  const LayerAbove& layer = vae.above()[i];
+  const std::int64_t R = draw.z.rows;
+  const NoiseStream& first = draw.noise;
+  return {layer,
+          work.above[i],
+          {first.seed, first.step, purpose_above(first.purpose, static_cast<int>(i) + 2)},
+          i == 0 ? draw.z : work.above[i - 1].h.matrix(R, layer.below),
+          work.above[i].h.matrix(R, layer.latent),
+          work.above[i].encoder.result(layer.encoder, R),
+          work.above[i].decoder.result(layer.decoder, R)};
+}
+
+/// From z = h1 to log p(h1, ..., hL) and log q(h1, ..., hL|x), which begins as log q(h1|x).
+template <class Exec>
+void draw_layers_above(const Exec& exec, const Vae& vae, const LatentDrawOf<float>& draw,
+                       const LatentWorkspace<Exec, float>& work) {
+  const std::size_t count = vae.above().size();
+  const LogVarClamp clamp = vae.config().clamp;
+  const View<std::int32_t, 1> clamped = work.clamped_above.vector(draw.z.rows);
+  zero(exec, clamped);
+  for (std::size_t i = 0; i < count; ++i) {
+    const LayerView<Exec> at = layer_view(vae, draw, work, i);
+    forward(exec, at.layer.encoder, draw.parameters, vae.table(), at.below, at.work.encoder);
+    conditional_draw(exec, {.mu = at.means(at.posterior),
+                            .log_var = at.log_vars(at.posterior),
+                            .clamp = clamp,
+                            .noise = at.noise,
+                            .datum = draw.datum,
+                            .first_sample = draw.first_sample,
+                            .samples = draw.samples,
+                            .z = at.h,
+                            .log_q = draw.log_qz_given_x,
+                            .log_standard = i + 1 == count ? draw.log_pz : View<float, 1>(),
+                            .clamped = clamped});
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const LayerView<Exec> at = layer_view(vae, draw, work, i);
+    forward(exec, at.layer.decoder, draw.parameters, vae.table(), at.h, at.work.decoder);
+    conditional_density(exec, {.z = at.below,
+                               .mu = at.means(at.prior),
+                               .log_var = at.log_vars(at.prior),
+                               .clamp = clamp,
+                               .log_p = draw.log_pz,
+                               .clamped = clamped});
+  }
 }
 
 template <class Exec, class Draw>
@@ -175,11 +275,13 @@ View<const T, 2> draw_latent(const Exec& exec, const Vae& vae, const LatentDrawO
                              const LatentWorkspace<Exec, T>& work) {
   const VaeConfig& config = vae.config();
   const std::int64_t Z = config.latent;
-  const bool closed = has_closed_kl(config.posterior.family, config.prior.family);
+  const bool closed = has_closed_kl(config);
   const bool logs = draw.want_logs || !closed;
   [[maybe_unused]] const View<const float, 2> log_var = draw_posterior_sample(exec, vae, draw, work, logs);
   if constexpr (detail::kAnyLatent<T>) {
-    if (logs && detail::has_density_of_its_own(config)) {
+    if (!vae.above().empty()) {
+      detail::draw_layers_above(exec, vae, draw, work);
+    } else if (logs && detail::has_density_of_its_own(config)) {
       const GaussianMixture mixture = detail::prior_mixture(vae, work, draw);
       mixture_prior(exec, {.mixture = mixture,
                            .z = draw.z,
@@ -218,15 +320,68 @@ struct LatentGradOf {
   View<const float, 1> kl_weight;  // (Z) or empty, likewise; with the standard prior only
   View<T, 2> grad_posterior;       // (B, posterior.outputs(Z)) written
   View<float, 2> grad_pseudo;      // (K, 2 Z) written; kVamp only
-  View<float, 1> gradients;        // (P) flat: the prior's are written
+  View<float, 1> gradients;        // (P) flat: the prior's and those of layers above are written
 };
 
 namespace detail {
+
+/// The share of the layers above in the gradient by z = h1, and the gradients of their networks: up, along
+/// log p(h_{l-1}|h_l), then down, along log q(h_l|h_{l-1}), when each h_l has its whole gradient.
+template <class Exec>
+void layers_above_backward(const Exec& exec, const Vae& vae, const LatentDrawOf<float>& draw,
+                           const LatentGradOf<float>& grad, const LatentWorkspace<Exec, float>& work) {
+  const std::size_t count = vae.above().size();
+  const std::int64_t R = draw.z.rows;
+  const LogVarClamp clamp = vae.config().clamp;
+  const auto grad_below = [&](std::size_t i) {
+    return i == 0 ? grad.grad_z : work.above[i - 1].grad_h.matrix(R, vae.above()[i].below);
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    const LayerView<Exec> at = layer_view(vae, draw, work, i);
+    const std::int64_t Z = at.layer.below;
+    const View<float, 2> grad_prior = at.work.grad_prior.matrix(R, 2 * Z);
+    conditional_density_backward(exec, {.z = at.below,
+                                        .mu = at.means(at.prior),
+                                        .log_var = at.log_vars(at.prior),
+                                        .clamp = clamp,
+                                        .samples = draw.samples,
+                                        .kl_scale = grad.kl_scale,
+                                        .weight = grad.weight,
+                                        .grad_z = grad_below(i),
+                                        .grad_mu = grad_prior.col_slice(0, Z),
+                                        .grad_log_var = grad_prior.col_slice(Z, Z)});
+    backward(exec, at.layer.decoder, draw.parameters, vae.table(), at.h, at.work.decoder, grad_prior,
+             grad.gradients, at.work.grad_h.matrix(R, at.layer.latent));
+  }
+  for (std::size_t i = count; i-- > 0;) {
+    const LayerView<Exec> at = layer_view(vae, draw, work, i);
+    const std::int64_t Z = at.layer.latent;
+    const View<float, 2> grad_posterior = at.work.grad_posterior.matrix(R, 2 * Z),
+                         more = at.work.grad_below.matrix(R, at.layer.below);
+    conditional_draw_backward(exec, {.mu = at.means(at.posterior),
+                                     .log_var = at.log_vars(at.posterior),
+                                     .clamp = clamp,
+                                     .noise = at.noise,
+                                     .datum = draw.datum,
+                                     .first_sample = draw.first_sample,
+                                     .samples = draw.samples,
+                                     .grad_z = at.work.grad_h.matrix(R, Z),
+                                     .kl_scale = grad.kl_scale,
+                                     .weight = grad.weight,
+                                     .standard_prior = i + 1 == count,
+                                     .grad_mu = grad_posterior.col_slice(0, Z),
+                                     .grad_log_var = grad_posterior.col_slice(Z, Z)});
+    backward(exec, at.layer.encoder, draw.parameters, vae.table(), at.below, at.work.encoder, grad_posterior,
+             grad.gradients, more);
+    add_gradient(exec, {.more = more, .gradient = grad_below(i)});
+  }
+}
 
 /// The share of log p(z), by samples, in the gradients by z and by the prior's parameters.
 template <class Exec>
 void prior_backward(const Exec& exec, const Vae& vae, const LatentDrawOf<float>& draw,
                     const LatentGradOf<float>& grad, const LatentWorkspace<Exec, float>& work) {
+  if (!vae.above().empty()) return layers_above_backward(exec, vae, draw, grad, work);
   const std::int64_t Z = vae.config().latent;
   const GaussianMixture mixture = prior_mixture(vae, work, draw);
   MixturePriorGradArgs args{.mixture = mixture,

@@ -110,6 +110,19 @@ void fill_prior(const Vae& vae, View<float, 1> flat, const DataMoments& moments,
   }
 }
 
+void check_layers(const VaeConfig& config) {
+  if (config.above.empty()) return;
+  FELBO_CHECK(config.above.size() <= static_cast<std::size_t>(kMostLayersAbove),
+              "--latent {} layers: there may be up to {}", config.stochastic_layers(), kMostLayersAbove + 1);
+  FELBO_CHECK(config.posterior.family == PosteriorFamily::kDiagonalGaussian &&
+                  config.prior.family == PriorFamily::kStandardNormal,
+              "several stochastic layers (--latent Z1,Z2) go with --posterior diagonal-gaussian and --prior "
+              "standard-normal: each layer is a diagonal Gaussian given the next, and the layers above are "
+              "themselves the prior that is learned");
+  for (const LayerConfig& layer : config.above)
+    FELBO_CHECK(layer.latent > 0, "a stochastic layer needs at least one latent, got {}", layer.latent);
+}
+
 }  // namespace
 
 Vae::Vae(const VaeConfig& config) : config_(config) {
@@ -128,6 +141,7 @@ Vae::Vae(const VaeConfig& config) : config_(config) {
   const std::vector<std::int64_t> reversed(config.hidden.rbegin(), config.hidden.rend());
   decoder_ = Mlp(table_, "decoder", config.latent, reversed, config.likelihood.outputs() * config.dimensions,
                  config.activation);
+  add_layers_above();
   const std::int64_t own = config.likelihood.own_parameters(config.dimensions);
   if (own > 0) own_ = table_.add("likelihood.log_var", {own});
   if (prior.family == PriorFamily::kDiagonalGaussian) {
@@ -142,13 +156,31 @@ Vae::Vae(const VaeConfig& config) : config_(config) {
   }
 }
 
+void Vae::add_layers_above() {
+  check_layers(config_);
+  std::int64_t below = config_.latent;
+  for (const LayerConfig& layer : config_.above) {
+    const auto name = [&](const char* net) { return fmt::format("{}{}", net, above_.size() + 2); };
+    const std::vector<std::int64_t> reversed(layer.hidden.rbegin(), layer.hidden.rend());
+    above_.push_back(
+        {.latent = layer.latent,
+         .below = below,
+         .encoder = Mlp(table_, name("encoder"), below, layer.hidden, 2 * layer.latent, config_.activation),
+         .decoder = Mlp(table_, name("decoder"), layer.latent, reversed, 2 * below, config_.activation)});
+    below = layer.latent;
+  }
+}
+
 std::vector<float> initial_parameters(const Vae& vae, const DataMoments& moments, std::uint64_t seed) {
   const VaeConfig& config = vae.config();
   FELBO_CHECK(static_cast<std::int64_t>(moments.mean.size()) == config.dimensions,
               "{} means for {} dimensions", moments.mean.size(), config.dimensions);
   std::vector<float> parameters(static_cast<std::size_t>(vae.table().size()));
   const View<float, 1> flat{parameters.data(), vae.table().size()};
-  for (const Mlp* mlp : {&vae.encoder(), &vae.decoder()}) {
+  std::vector<const Mlp*> networks{&vae.encoder(), &vae.decoder()};
+  for (const LayerAbove& layer : vae.above())
+    networks.insert(networks.end(), {&layer.encoder, &layer.decoder});
+  for (const Mlp* mlp : networks) {
     for (const Layer& layer : mlp->layers()) {
       const float bound = static_cast<float>(1.0 / std::sqrt(static_cast<double>(layer.in)));
       fill_uniform(matrix_of(flat, vae.table()[layer.weight]), bound, seed, layer.weight);

@@ -1,6 +1,10 @@
 // A variational autoencoder (Kingma and Welling, ICLR 2014; Rezende, Mohamed and Wierstra, ICML 2014): an
 // encoder that gives q(z|x) = N(mu, diag exp(log_var)), a decoder that gives p(x|z), and the prior p(z) =
 // N(0, I); or other posteriors and priors (latent_family.h).
+//
+// With several stochastic layers (Burda, Grosse and Salakhutdinov, ICLR 2016, section 5) z is the lowest, h1:
+// q(h1|x) q(h2|h1) ... and p(x|h1) p(h1|h2) ... p(hL), all but p(hL) = N(0, I) diagonal Gaussians that
+// perceptrons give.
 #pragma once
 
 #include <span>
@@ -15,15 +19,38 @@
 
 namespace felbo {
 
+/// A stochastic layer above the first: h_l with l >= 2.
+struct LayerConfig {
+  std::int64_t latent = 0;           // Z_l
+  std::vector<std::int64_t> hidden;  // of q(h_l|h_{l-1}); p(h_{l-1}|h_l) has them in reverse
+};
+
 struct VaeConfig {
   std::int64_t dimensions = 0;       // X
-  std::int64_t latent = 20;          // Z
+  std::int64_t latent = 20;          // Z; of h1 where there are several stochastic layers
   std::vector<std::int64_t> hidden;  // the encoder's, from x to z; the decoder has them in reverse
   Activation activation = Activation::kRelu;
   Likelihood likelihood;
   LogVarClamp clamp;  // of the posterior's and the prior's log_var
   Posterior posterior;
   Prior prior;
+  std::vector<LayerConfig> above;  // h2, h3, ...; empty: z is all there is
+
+  /// L.
+  int stochastic_layers() const { return 1 + static_cast<int>(above.size()); }
+};
+
+/// Whether KL(q || p) has a closed form: never that of several stochastic layers.
+inline bool has_closed_kl(const VaeConfig& config) {
+  return config.above.empty() && has_closed_kl(config.posterior.family, config.prior.family);
+}
+
+/// The networks of a stochastic layer above the first.
+struct LayerAbove {
+  std::int64_t latent = 0;  // Z_l
+  std::int64_t below = 0;   // Z_{l-1}
+  Mlp encoder;              // (B S, Z_{l-1}) -> (B S, 2 Z_l): mu and log_var of q(h_l|h_{l-1})
+  Mlp decoder;              // (B S, Z_l) -> (B S, 2 Z_{l-1}): mu and log_var of p(h_{l-1}|h_l)
 };
 
 /// A learned prior's parameters within a flat buffer.
@@ -37,7 +64,8 @@ struct PriorParameters {
 /// flat buffer of table().size() floats.
 class Vae {
  public:
-  /// Throws std::invalid_argument if a size is not positive, or the prior does not go with the posterior.
+  /// Throws std::invalid_argument if a size is not positive, the prior does not go with the posterior, or
+  /// either with several stochastic layers.
   explicit Vae(const VaeConfig& config);
 
   const VaeConfig& config() const { return config_; }
@@ -46,6 +74,8 @@ class Vae {
   /// Whether the encoder reads log(1 + x), as it does of counts, in place of x.
   bool reads_log_counts() const { return config_.likelihood.observations() == Observations::kCounts; }
   const Mlp& decoder() const { return decoder_; }  // (B S, Z) -> (B S, outputs X)
+  /// h2, h3, ... in this order; empty where z is all there is.
+  const std::vector<LayerAbove>& above() const { return above_; }
 
   /// The likelihood's own parameters within a flat buffer; empty if it has none.
   template <class T>
@@ -72,9 +102,12 @@ class Vae {
   std::int64_t pseudo_rows() const { return pseudo_inputs_ < 0 ? 0 : config_.prior.components; }
 
  private:
+  void add_layers_above();
+
   VaeConfig config_;
   ParameterTable table_;
   Mlp encoder_, decoder_;
+  std::vector<LayerAbove> above_;
   int own_ = -1;
   int prior_mu_ = -1, prior_log_var_ = -1, prior_logit_ = -1, pseudo_inputs_ = -1;
 };

@@ -11,7 +11,7 @@ bool is_linear(const Vae& vae) {
   const VaeConfig& config = vae.config();
   return config.posterior.family == PosteriorFamily::kDiagonalGaussian &&
          config.prior.family == PriorFamily::kStandardNormal && config.hidden.empty() &&
-         config.likelihood.family == LikelihoodFamily::kGaussian &&
+         config.above.empty() && config.likelihood.family == LikelihoodFamily::kGaussian &&
          config.likelihood.variance != VarianceKind::kPerElement;
 }
 

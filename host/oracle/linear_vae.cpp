@@ -15,6 +15,8 @@ void check_linear(const Vae& vae) {
   FELBO_CHECK(config.hidden.empty(),
               "the model has {} hidden layers; closed forms exist for linear ones (--hidden none)",
               config.hidden.size());
+  FELBO_CHECK(config.above.empty(), "the model has {} stochastic layers; closed forms are of one",
+              config.stochastic_layers());
   FELBO_CHECK(config.likelihood.family == LikelihoodFamily::kGaussian &&
                   config.likelihood.variance != VarianceKind::kPerElement,
               "closed forms need a Gaussian likelihood whose variance does not depend on z: unit, fixed, "

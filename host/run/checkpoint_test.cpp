@@ -23,7 +23,7 @@ RunConfig config_of() {
   RunConfig c;
   c.data = "set.npy";
   c.hidden = "9,5";
-  c.latent = 3;
+  c.latent = "3";
   c.likelihood = "gaussian";
   c.variance = "per-dimension";
   c.lr = 0.1 + 0.2;
@@ -143,7 +143,7 @@ void rewrite(const std::filesystem::path& run, const std::map<std::string, std::
 
 TEST(Checkpoint, WhatDoesNotFitItselfIsRefused) {
   RunConfig wider = config_of();
-  wider.latent = 4;
+  wider.latent = "4";
   RunConfig impossible = config_of();
   impossible.activation = "swish";
   struct Bad {

@@ -29,13 +29,13 @@ T number(std::string_view text, const char* flag, std::string_view whole) {
   return value;
 }
 
-std::vector<std::string_view> split(std::string_view text) {
+std::vector<std::string_view> split(std::string_view text, char separator = ',') {
   std::vector<std::string_view> parts;
   for (;;) {
-    const std::size_t comma = text.find(',');
-    parts.push_back(text.substr(0, comma));
-    if (comma == std::string_view::npos) return parts;
-    text.remove_prefix(comma + 1);
+    const std::size_t end = text.find(separator);
+    parts.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) return parts;
+    text.remove_prefix(end + 1);
   }
 }
 
@@ -182,6 +182,19 @@ void check_values(const RunConfig& config, const DataSet& data, Observations kin
   });
 }
 
+/// What several stochastic layers go with.
+void check_layers(const RunConfig& config, const VaeConfig& model) {
+  if (model.above.empty()) return;
+  FELBO_CHECK(model.posterior.family == PosteriorFamily::kDiagonalGaussian &&
+                  model.prior.family == PriorFamily::kStandardNormal,
+              "--latent {}: several stochastic layers go with --posterior diagonal-gaussian and --prior "
+              "standard-normal, not {} and {}: each layer is a diagonal Gaussian given the next, and the "
+              "layers above are the prior that is learned",
+              config.latent, config.posterior, config.prior);
+  FELBO_CHECK(config.precision != "bf16",
+              "--latent {}: --precision bf16 goes with one stochastic layer; use tf32", config.latent);
+}
+
 /// Bytes of the parameters with Adam's moments and gradient, and of what a step keeps a row.
 double bytes_needed(const VaeConfig& c, double rows) {
   double parameters = 0, row = 0;
@@ -202,6 +215,13 @@ double bytes_needed(const VaeConfig& c, double rows) {
     row += components;
   }
   add(c.latent, {c.hidden.rbegin(), c.hidden.rend()}, c.likelihood.outputs() * c.dimensions);
+  std::int64_t below = c.latent;
+  for (const LayerConfig& layer : c.above) {
+    add(below, layer.hidden, 2 * layer.latent);
+    add(layer.latent, {layer.hidden.rbegin(), layer.hidden.rend()}, 2 * below);
+    row += 2.0 * static_cast<double>(layer.latent + below);  // h, and gradients
+    below = layer.latent;
+  }
   const double pseudo = c.prior.family == PriorFamily::kVamp ? static_cast<double>(c.prior.components) : 0.0;
   return 16.0 * parameters + 4.0 * (rows + pseudo) * (row + static_cast<double>(c.dimensions + 4 * c.latent));
 }
@@ -239,14 +259,32 @@ Binarize binarize_mode(const RunConfig& config) {
       fmt::format("--binarize must be none, dynamic or threshold, got '{}'", config.binarize));
 }
 
+std::vector<LayerConfig> stochastic_layers(const RunConfig& config) {
+  const auto latents = split(config.latent);
+  const auto hidden = split(config.hidden, '/');
+  FELBO_CHECK(latents.size() <= 1 + std::size_t{kMostLayersAbove},
+              "--latent {}: at most {} stochastic layers", config.latent, 1 + kMostLayersAbove);
+  FELBO_CHECK(hidden.size() == 1 || hidden.size() == latents.size(),
+              "--hidden {} names the layers of {} stochastic layers, --latent {} has {}", config.hidden,
+              hidden.size(), config.latent, latents.size());
+  std::vector<LayerConfig> layers;
+  for (std::size_t l = 0; l < latents.size(); ++l) {
+    const auto latent = number<std::int64_t>(latents[l], "--latent", config.latent);
+    check_range("--latent", static_cast<double>(latent), 1, kMostWidth);
+    layers.push_back({latent, hidden_widths(std::string(hidden.size() == 1 ? hidden[0] : hidden[l]))});
+  }
+  return layers;
+}
+
 Precision precision(const RunConfig& config) { return precision_from_name(config.precision); }
 
 VaeConfig vae_config(const RunConfig& config, std::int64_t dimensions) {
-  check_range("--latent", static_cast<double>(config.latent), 1, kMostWidth);
+  const std::vector<LayerConfig> layers = stochastic_layers(config);
   VaeConfig c;
   c.dimensions = dimensions;
-  c.latent = config.latent;
-  c.hidden = hidden_widths(config.hidden);
+  c.latent = layers[0].latent;
+  c.hidden = layers[0].hidden;
+  c.above.assign(layers.begin() + 1, layers.end());
   c.activation = activation_from_name(config.activation);
   c.clamp = clamp_bounds(config.log_var_clamp);
   c.likelihood = likelihood_of(config, c.clamp);
@@ -263,6 +301,7 @@ VaeConfig vae_config(const RunConfig& config, std::int64_t dimensions) {
       "--precision bf16 goes with --posterior diagonal-gaussian and --prior standard-normal or uniform, "
       "not {} and {}; use tf32",
       config.posterior, config.prior);
+  check_layers(config, c);
   return c;
 }
 
@@ -278,7 +317,11 @@ BetaSchedule beta_schedule(const RunConfig& config) {
 void check_objective(const RunConfig& config) {
   const TrainingObjective objective = training_objective_from_name(config.objective);
   check_range("--free-bits", config.free_bits, 0, 1e6);
-  check_objective(objective, config.free_bits, posterior_of(config), prior_of(config));
+  VaeConfig model;  // as far as objectives go
+  model.posterior = posterior_of(config);
+  model.prior = prior_of(config);
+  model.above.resize(stochastic_layers(config).size() - 1);
+  check_objective(objective, config.free_bits, model);
   FELBO_CHECK(beta_schedule(config).is_one() || !has_importance_weights(objective),
               "--objective {} goes with --beta 1 throughout: with the KL weighed otherwise log mean w is no "
               "bound on log p(x); use --objective elbo or elbo-mc",

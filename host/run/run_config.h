@@ -22,7 +22,7 @@ struct RunConfig {
   std::string binarize = "none";
 
   std::string hidden = "500";
-  std::int64_t latent = 20;
+  std::string latent = "20";
   std::string activation = "relu";
   std::string likelihood = "bernoulli";
   std::string variance;                      // empty: learned where the likelihood has one
@@ -74,6 +74,9 @@ Binarize binarize_mode(const RunConfig& config);
 Precision precision(const RunConfig& config);
 /// "none" is no hidden layer; else positive widths with commas between them.
 std::vector<std::int64_t> hidden_widths(const std::string& text);
+/// The stochastic layers, h1 first: --latent names their dimensions with commas between them, --hidden the
+/// widths of each one's encoder with slashes between them, or once for all.
+std::vector<LayerConfig> stochastic_layers(const RunConfig& config);
 
 /// Bytes of memory that this machine has.
 double physical_memory();

@@ -71,7 +71,7 @@ RunConfig other_than_default() {
   c.valid_fraction = 0.1 + 0.2;
   c.binarize = "threshold";
   c.hidden = "64,32";
-  c.latent = 7;
+  c.latent = "7";
   c.activation = "gelu";
   c.likelihood = "gaussian";
   c.variance = "fixed:0.25";
@@ -234,7 +234,7 @@ TEST(RunConfigToml, ReadsListsNumbersAndTexts) {
       "comment\n",
       "file");
   EXPECT_EQ(c.hidden, "300,200");
-  EXPECT_EQ(c.latent, 8);
+  EXPECT_EQ(c.latent, "8");
   EXPECT_EQ(c.lr, 2.0);
   EXPECT_EQ(c.seed, ~std::uint64_t{0});
   EXPECT_EQ(c.epochs, 3);
@@ -268,7 +268,7 @@ TEST(RunConfigToml, RefusesWhatIsNoConfigurationAndNamesTheLine) {
 TEST(RunConfigParts, TheModelIsTheOneAskedFor) {
   RunConfig c;
   c.hidden = "30,20";
-  c.latent = 6;
+  c.latent = "6";
   c.activation = "softplus";
   c.likelihood = "gaussian";
   c.log_var_clamp = "-7.5,3";
@@ -286,6 +286,32 @@ TEST(RunConfigParts, TheModelIsTheOneAskedFor) {
   c.variance = "fixed:0.5";
   EXPECT_EQ(vae_config(c, 12).likelihood.variance, VarianceKind::kFixed);
   EXPECT_EQ(vae_config(c, 12).likelihood.fixed_variance, 0.5f);
+}
+
+TEST(RunConfigParts, StochasticLayersAreThoseAskedFor) {
+  RunConfig c;
+  c.latent = "100,50";
+  c.hidden = "200,150/100,90";
+  c.objective = "iwae";
+  EXPECT_EQ(through_toml(c).latent, "100,50");
+  EXPECT_EQ(through_toml(c).hidden, "200,150/100,90");
+  EXPECT_EQ(run_config_from_toml("latent = [100, 50]\n", "file").latent, "100,50");
+  const VaeConfig two = vae_config(c, 784);
+  EXPECT_EQ(two.stochastic_layers(), 2);
+  EXPECT_EQ(two.latent, 100);
+  EXPECT_EQ(two.hidden, (std::vector<std::int64_t>{200, 150}));
+  EXPECT_EQ(two.above[0].latent, 50);
+  EXPECT_EQ(two.above[0].hidden, (std::vector<std::int64_t>{100, 90}));
+  EXPECT_NO_THROW(validate(c, 784));
+  c.hidden = "30";
+  EXPECT_EQ(vae_config(c, 784).above[0].hidden, (std::vector<std::int64_t>{30}));
+  c.latent = "9,8,7";
+  c.hidden = "40/none/20";
+  const VaeConfig three = vae_config(c, 784);
+  EXPECT_EQ(three.stochastic_layers(), 3);
+  EXPECT_TRUE(three.above[0].hidden.empty());
+  EXPECT_EQ(three.above[1].hidden, (std::vector<std::int64_t>{20}));
+  EXPECT_EQ(three.above[1].latent, 7);
 }
 
 TEST(RunConfigParts, TheStepIsTheOneAskedFor) {
@@ -346,8 +372,21 @@ TEST(RunConfigParts, RefusesWhatIsOutOfRangeAndNamesTheFlag) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   using Change = std::function<void(RunConfig&)>;
   const std::vector<std::pair<const char*, Change>> bad{
-      {"--latent", [](auto& c) { c.latent = 0; }},
-      {"--latent", [](auto& c) { c.latent = 1000001; }},
+      {"--latent", [](auto& c) { c.latent = "0"; }},
+      {"--latent", [](auto& c) { c.latent = "1000001"; }},
+      {"--latent", [](auto& c) { c.latent = "5,"; }},
+      {"--latent", [](auto& c) { c.latent = "5,0", c.objective = "iwae"; }},
+      {"at most 9 stochastic layers", [](auto& c) { c.latent = "1,1,1,1,1,1,1,1,1,1"; }},
+      {"--hidden 5/6 names", [](auto& c) { c.hidden = "5/6"; }},
+      {"--hidden 5/6/7 names", [](auto& c) { c.latent = "4,3", c.hidden = "5/6/7"; }},
+      {"use --objective elbo-mc", [](auto& c) { c.latent = "4,3"; }},
+      {"one stochastic layer", [](auto& c) { c.latent = "4,3", c.objective = "stl"; }},
+      {"one stochastic layer", [](auto& c) { c.latent = "4,3", c.objective = "dreg"; }},
+      {"one stochastic layer", [](auto& c) { c.latent = "4,3", c.objective = "iwae", c.precision = "bf16"; }},
+      {"several stochastic layers go with",
+       [](auto& c) { c.latent = "4,3", c.objective = "iwae", c.posterior = "isotropic-gaussian"; }},
+      {"several stochastic layers go with",
+       [](auto& c) { c.latent = "4,3", c.objective = "iwae", c.prior = "uniform"; }},
       {"--hidden", [](auto& c) { c.hidden = "0"; }},
       {"--posterior", [](auto& c) { c.posterior = "flow"; }},
       {"--prior", [](auto& c) { c.prior = "vampire"; }},

@@ -130,9 +130,13 @@ void add_run_options(CLI::App& app, RunConfig& c) {
       ->group(kData);
   app.add_option("--hidden", c.hidden,
                  "Widths of the encoder's hidden layers, e.g. 500,500; the decoder has them in reverse; "
-                 "none for a linear model")
+                 "none for a linear model. With several stochastic layers those of each, e.g. "
+                 "200,200/100,100, or the same for all")
       ->group(kModel);
-  app.add_option("--latent", c.latent, "Dimensions of z")->group(kModel);
+  app.add_option("--latent", c.latent,
+                 "Dimensions of z; of several stochastic layers from h1, next to the data, on, e.g. 100,50")
+      ->check(check_latent, "", "latent")
+      ->group(kModel);
   app.add_option("--activation", c.activation, "relu, tanh, gelu, softplus, sigmoid or identity")
       ->group(kModel);
   app.add_option(
@@ -214,6 +218,17 @@ void add_run_options(CLI::App& app, RunConfig& c) {
          "Matrix products of training: fp32; on a GPU also tf32 (operands rounded to 10 bits) and bf16 "
          "(activations in bfloat16, parameters in float). Held-out figures and pictures are in fp32 always")
       ->group(kRun);
+}
+
+std::string check_latent(const std::string& text) {
+  std::istringstream parts(text + ",");
+  for (std::string part; std::getline(parts, part, ',');) {
+    std::int64_t latent = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), latent);
+    if (part.empty() || error != std::errc() || end != part.data() + part.size())
+      return fmt::format("'{}' is not a whole number, nor several with commas between them", text);
+  }
+  return "";
 }
 
 std::string check_seed(const std::string& text) {

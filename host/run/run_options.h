@@ -12,6 +12,8 @@ namespace felbo {
 /// Adds a flag to `app` for every member of `config`, with help, default and unit.
 void add_run_options(CLI::App& app, RunConfig& config);
 
+/// For CLI11's check() of --latent: what is wrong with `text`, or "".
+std::string check_latent(const std::string& text);
 /// For CLI11's check() of a seed, which alone would take -1 for 2^64 - 1: what is wrong with `text`, or "".
 std::string check_seed(const std::string& text);
 

@@ -18,8 +18,20 @@ TrainingObjective training_objective_from_name(const std::string& name) {
       fmt::format("--objective \"{}\" is not known; give elbo, elbo-mc, stl, iwae or dreg", name));
 }
 
-void check_objective(TrainingObjective objective, double free_bits, const Posterior& posterior,
-                     const Prior& prior) {
+void check_objective(TrainingObjective objective, double free_bits, const VaeConfig& model) {
+  const Posterior& posterior = model.posterior;
+  const Prior& prior = model.prior;
+  const int layers = model.stochastic_layers();
+  FELBO_CHECK(layers == 1 || objective != TrainingObjective::kElbo,
+              "--objective elbo takes the KL in closed form, which {} stochastic layers do not have; use "
+              "--objective elbo-mc (the same bound by samples) or iwae",
+              layers);
+  FELBO_CHECK(
+      layers == 1 || !goes_through_z_alone(objective),
+      "--objective stl and dreg go with one stochastic layer, not {}: the encoder of h2 would need one "
+      "gradient for its own parameters and another for h1, which its log q(h2|h1) depends on too; use "
+      "--objective elbo-mc or iwae",
+      layers);
   FELBO_CHECK(
       free_bits == 0 || objective == TrainingObjective::kElbo,
       "--free-bits {} goes with --objective elbo alone: a threshold on the KL of each dimension needs it "

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "host/model/latent_family.h"
+#include "host/model/vae.h"
 #include "kernels/reparameterize/reparameterize.h"
 
 namespace felbo {
@@ -28,8 +28,7 @@ constexpr bool has_importance_weights(TrainingObjective objective) {
 
 /// What goes with which objective. Throws std::invalid_argument, in terms of `train`'s flags, that says why
 /// the rest is refused.
-void check_objective(TrainingObjective objective, double free_bits, const Posterior& posterior,
-                     const Prior& prior);
+void check_objective(TrainingObjective objective, double free_bits, const VaeConfig& model);
 
 /// Whether an objective's gradient goes through z alone, which needs the derivative of log q(z|x) by z: that
 /// of a posterior that does not couple the dimensions.

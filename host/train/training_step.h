@@ -88,10 +88,11 @@ class TrainingStep {
         found_(exec, 1) {
     FELBO_CHECK(data.cols() == vae.config().dimensions, "the data have {} columns, the model was made for {}",
                 data.cols(), vae.config().dimensions);
-    check_objective(options.objective, options.free_bits, vae.config().posterior, vae.config().prior);
-    FELBO_CHECK(!kRounds || (vae.config().prior.is_standard() &&
+    check_objective(options.objective, options.free_bits, vae.config());
+    FELBO_CHECK(!kRounds || (vae.config().prior.is_standard() && vae.above().empty() &&
                              vae.config().posterior.family == PosteriorFamily::kDiagonalGaussian),
-                "in bfloat16 the posterior is a diagonal Gaussian and the prior standard normal or uniform");
+                "in bfloat16 the posterior is a diagonal Gaussian, the prior standard normal or uniform and "
+                "z the only stochastic layer");
   }
 
   /// Lays out the coming steps: step i visits order[i * max_batch] and on (the last step may visit fewer than
@@ -292,6 +293,7 @@ class TrainingStep {
                  .totals = totals_.view()});
     add_counts(exec_, {work_.clamped_posterior.vector(s.B), clamped_.view()});
     add_counts(exec_, {work_.clamped_likelihood.vector(s.B * s.S), clamped_.view()});
+    if (!vae_.above().empty()) add_counts(exec_, {latent_.clamped_above.vector(s.B * s.S), clamped_.view()});
   }
 
   /// From the gradient over what the decoder reads to that over the posterior, the KL's share included.
@@ -339,8 +341,7 @@ class TrainingStep {
   /// The estimate that the objective makes of this model's gradient.
   PosteriorGradient gradient_kind() const {
     const VaeConfig& c = vae_.config();
-    const bool sampled =
-        options_.objective == TrainingObjective::kElbo && !has_closed_kl(c.posterior.family, c.prior.family);
+    const bool sampled = options_.objective == TrainingObjective::kElbo && !has_closed_kl(c);
     return sampled ? PosteriorGradient::kMonteCarlo : posterior_gradient(options_.objective);
   }
   /// Whether log p(z) of the samples is wanted for its gradient.

@@ -28,7 +28,19 @@ enum class Purpose : std::uint32_t {
   kLocalLatent = 12,     // eps of the fit of q(z|x) to one datum
   kAggregate = 16,       // z from a mixture fitted to codes, and where the fit begins
   kCorruption = 17,      // noise put on data, to be taken off again
+  // Of the stochastic layers above the first, one purpose a layer: see purpose_of_layer().
+  kLatentAbove = 32,         // what kLatent is to the first
+  kHeldOutLatentAbove = 40,  // what kHeldOutLatent is
+  kPriorBelow = 48,          // kPrior is the topmost layer's: of the layers below it
 };
+
+/// Stochastic layers above the first, at most: as many purposes as one use of theirs has.
+inline constexpr int kMostLayersAbove = 8;
+
+/// The purpose of stochastic layer `layer` >= 2 that kLatentAbove, kHeldOutLatentAbove or kPriorBelow begins.
+constexpr Purpose purpose_of_layer(Purpose first, int layer) {
+  return static_cast<Purpose>(static_cast<std::uint32_t>(first) + static_cast<std::uint32_t>(layer - 2));
+}
 
 inline constexpr std::uint32_t kMaxNoiseSamples = 1u << 26;
 

@@ -37,6 +37,20 @@ TEST(Recipe, IwaeTable1AtTheSizeOfATest) {
   EXPECT_LT(iwae_50, iwae_5);
 }
 
+// The same for two stochastic layers.
+TEST(Recipe, IwaeTable1WithTwoLayersAtTheSizeOfATest) {
+  if (skip_long()) GTEST_SKIP() << "NOT CHECKED: FELBO_SKIP_LONG=1";
+  const TempFolder folder;
+  const std::string table = folder / "table.txt", log = folder / "log.txt", runs = folder / "runs";
+  const std::string command = std::string("bash ") + FELBO_SOURCE_DIR +
+                              "/recipes/iwae-table1/run.sh --quick --layers 2 --out " + runs + " --felbo " +
+                              FELBO_PROGRAM + " > " + table + " 2> " + log;
+  ASSERT_EQ(std::system(command.c_str()), 0) << read_bytes(log);
+  const std::string text = read_bytes(table);
+  for (const char* model : {"vae2-k5", "vae2-k50", "iwae2-k5"}) EXPECT_GT(figure_of(text, model), 50);
+  EXPECT_LT(figure_of(text, "iwae2-k50"), figure_of(text, "vae2-k1") - 0.5);
+}
+
 // A model with latents is ahead of the best without them by several nats, on data that were drawn with them.
 TEST(Recipe, SparseCountsAtTheSizeOfATest) {
   if (skip_long()) GTEST_SKIP() << "NOT CHECKED: FELBO_SKIP_LONG=1";
