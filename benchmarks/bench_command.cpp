@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -15,6 +17,8 @@
 #include "benchmarks/step_bench.h"
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
+#include "host/report/roofline_page.h"
+#include "host/run/atomic_file.h"
 #include "kernels/common/check.h"
 
 namespace felbo {
@@ -27,6 +31,7 @@ struct BenchFlags {
   int repetitions = 5;
   int draws = 200;
   std::string precision;  // empty: all that the device has
+  std::filesystem::path out, report;
   bool json = false;
 };
 
@@ -88,10 +93,36 @@ std::optional<double> an_iteration(const Run& run, const char* rate, double seco
   return counter == run.counters.end() ? std::nullopt : std::optional(counter->second.value * seconds);
 }
 
+/// The roofs: what a copy moves and what a large product in fp32 computes, in this run.
+struct Peaks {
+  double bytes_per_second = 0.0, flops_per_second = 0.0;
+  std::string by;
+};
+
+/// What bounds an op of these bytes and operations, and the share of that bound which it reaches.
+struct Bound {
+  std::optional<double> share;
+  std::string roof;       // arithmetic, memory or ""
+  bool in_cache = false;  // the memory's bandwidth is no bound, and arithmetic is none that matters
+};
+Bound bound_of(std::optional<double> bytes, std::optional<double> flops, double seconds, const Peaks& peaks) {
+  const double moving = bytes.value_or(0.0) / peaks.bytes_per_second,
+               computing = flops.value_or(0.0) / peaks.flops_per_second;
+  if (computing > moving) return {computing / seconds, "arithmetic", bytes.value_or(0.0) < kOutOfCache};
+  if (!bytes) return {};
+  if (*bytes < kOutOfCache) return {std::nullopt, "", true};
+  return {moving / seconds, "memory"};
+}
+
+std::string note_of(const Bound& bound) {
+  if (bound.share) return "of the " + bound.roof + " roof";
+  return bound.in_cache ? "in cache" : "";
+}
+
 /// Takes the medians that Google Benchmark computes over the repetitions.
 class MedianReporter : public benchmark::BenchmarkReporter {
  public:
-  MedianReporter(Results& results, double bandwidth) : results_(results), bandwidth_(bandwidth) {}
+  MedianReporter(Results& results, const Peaks& peaks) : results_(results), peaks_(peaks) {}
 
   bool ReportContext(const Context&) override { return true; }
   void ReportRuns(const std::vector<Run>& runs) override {
@@ -103,22 +134,25 @@ class MedianReporter : public benchmark::BenchmarkReporter {
       const double seconds = run.real_accumulated_time / static_cast<double>(run.iterations);
       const std::optional<double> bytes = an_iteration(run, "bytes_per_second", seconds),
                                   flops = an_iteration(run, "flops", seconds);
-      std::optional<double> share;
-      const bool streaming = bytes && *bytes >= kOutOfCache;
-      if (streaming) share = *bytes / seconds / bandwidth_;
-      results_.add(run.run_name.function_name, run.run_name.args, seconds, bytes, flops, share,
-                   streaming ? "of the memory bandwidth" : (bytes ? "in cache" : ""));
+      const Bound bound = bound_of(bytes, flops, seconds, peaks_);
+      nlohmann::ordered_json more{{"in_cache", bound.in_cache}};
+      if (!bound.roof.empty()) more["roof"] = bound.roof;
+      results_.add(run.run_name.function_name, run.run_name.args, seconds, bytes, flops, bound.share,
+                   note_of(bound), more);
     }
   }
 
  private:
   Results& results_;
-  double bandwidth_;
+  const Peaks& peaks_;
 };
 
-void bench_kernels(const BenchFlags& flags, Results& results) {
+Peaks bench_kernels(const BenchFlags& flags, Results& results) {
   const auto [array, bandwidth] =
       bench::on_device([](const auto& exec) { return bench::copy_bandwidth(exec); });
+  const auto [n, rate, by] =
+      bench::on_device([](const auto& exec) { return bench::product_rate(exec, Precision::kFp32); });
+  const Peaks peaks{bandwidth, rate, fmt::format("a product of {0} x {0} matrices by {1}", n, by)};
   const double moved = 2.0 * static_cast<double>(array);
   results.add("memory/copy", fmt::format("{:.0f} MiB", moved / (1 << 20)), moved / bandwidth, moved,
               std::nullopt, 1.0, "measured bandwidth");
@@ -129,10 +163,11 @@ void bench_kernels(const BenchFlags& flags, Results& results) {
   for (std::string& word : words) argv.push_back(word.data());
   int argc = static_cast<int>(argv.size());
   benchmark::Initialize(&argc, argv.data());
-  MedianReporter reporter(results, bandwidth);
+  MedianReporter reporter(results, peaks);
   const std::size_t count =
       benchmark::RunSpecifiedBenchmarks(&reporter, flags.filter.empty() ? "." : flags.filter);
   FELBO_CHECK(count > 0, "--filter '{}' matches no benchmark", flags.filter);
+  return peaks;
 }
 
 /// Those of training's matrix products on this device: all, or the one asked for.
@@ -239,21 +274,35 @@ void run_bench(const BenchFlags& flags) {
   const std::vector<bench::StepShape> shapes = step_shapes(flags, cuda.has_value());
   if (!flags.json) fmt::print("{}; medians\n", device);
   Results results(flags.json);
-  if (all || flags.what == "kernels") bench_kernels(flags, results);
+  nlohmann::ordered_json measured{
+      {"tool", "felbo"}, {"version", FELBO_VERSION}, {"device", device}, {"machine", cpu_name()}};
+  if (all || flags.what == "kernels") {
+    const Peaks peaks = bench_kernels(flags, results);
+    measured["peaks"] = {{"gb_per_s", peaks.bytes_per_second * 1e-9},
+                         {"gflop_per_s", peaks.flops_per_second * 1e-9},
+                         {"by", peaks.by}};
+  }
   const std::vector<Precision> in = precisions(flags, cuda.has_value());
   if (all || flags.what == "gemm") bench_gemm(results, in);
   for (const Precision precision : in) bench_steps(results, shapes, precision);
   if (all || flags.what == "gradients") bench_gradients(flags, results);
-  if (!flags.json) return;
-  print_json({{"tool", "felbo"},
-              {"version", FELBO_VERSION},
-              {"device", device},
-              {"machine", cpu_name()},
-              {"peak_memory_mb", peak_memory_mb()},
-              {"results", results.rows()}});
+  measured["peak_memory_mb"] = peak_memory_mb();
+  measured["results"] = results.rows();
+  if (!flags.out.empty()) write_file_atomically(flags.out, measured.dump(2) + "\n");
+  if (!flags.report.empty())
+    write_file_atomically(flags.report, report::roofline_page(measured, FELBO_VERSION));
+  if (flags.json) print_json(measured);
+}
+
+void check_output(const char* flag, const std::filesystem::path& path, const char* ending) {
+  if (path.empty()) return;
+  FELBO_CHECK(path.extension() == ending, "{} {}: the name must end in {}", flag, path.string(), ending);
+  check_can_write(path);
 }
 
 void check_flags(const CLI::App& command, const BenchFlags& flags) {
+  check_output("--out", flags.out, ".json");
+  check_output("--report", flags.report, ".html");
   FELBO_CHECK(
       command.get_option("--repetitions")->count() == 0 || flags.what == "kernels" || flags.what == "all",
       "--repetitions goes with bench kernels (or all), not with bench {}", flags.what);
@@ -284,6 +333,9 @@ void add_bench_command(CLI::App& app) {
                       "fp32, tf32 or bf16 (gemm, step); all that the device has if not given");
   command->add_option("--threads", flags->device.threads, "CPU threads, 0 for all cores");
   command->add_option("--device", flags->device.device, "auto, cpu, cuda or cuda:N");
+  command->add_option("--out", flags->out, "Also write the object of --json to this file, FILE.json");
+  command->add_option("--report", flags->report,
+                      "Also write a page, FILE.html: the roofline of the kernels and the table");
   command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");
   command->callback([command, flags] {
     check_flags(*command, *flags);

@@ -19,6 +19,8 @@
 #include "host/evaluate/aggregate.h"
 #include "host/evaluate/importance.h"
 #include "host/report/npy_writer.h"
+#include "host/run/atomic_file.h"
+#include "host/run/run_folder.h"
 
 namespace felbo {
 namespace {
@@ -31,6 +33,7 @@ struct EvaluateFlags {
   std::int64_t samples = 1;
   AnnealedFlags annealed;
   bool allow_unreliable = false;
+  bool save = false;
   std::filesystem::path out;
   CommonFlags common;
 };
@@ -192,6 +195,19 @@ void check_out(const std::filesystem::path& out) {
   check_can_write(out);
 }
 
+/// What was evaluated, and when in the run's life.
+struct Occasion {
+  std::string data;
+  std::uint64_t seed;
+  std::int64_t epoch, step;
+};
+
+/// RUN/evaluation.json, for `felbo report`: the object of --json and what it is of.
+void save(const std::filesystem::path& run, nlohmann::ordered_json json, const Occasion& of) {
+  json.update({{"data", of.data}, {"seed", of.seed}, {"epoch", of.epoch}, {"step", of.step}});
+  write_file_atomically(run_files(run).evaluation, json.dump(2) + "\n");
+}
+
 void run_evaluate(const EvaluateFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
   check_out(flags.out);
@@ -211,6 +227,7 @@ void run_evaluate(const EvaluateFlags& flags) {
   const std::uint64_t seed = flags.common.seed.value_or(run.config.seed);
   std::optional<AnnealedOptions> annealing;
   if (flags.annealed.temperatures) annealing = annealed_options(flags.annealed, run.config, seed);
+  const Occasion occasion{data.spec, seed, run.state.epoch, run.state.step};
   std::optional<AnnealedFigures> annealed;
   std::optional<AggregateKl> aggregate;
   const Evaluation e = with_device(flags.common.device, [&](const auto& exec) {
@@ -234,7 +251,7 @@ void run_evaluate(const EvaluateFlags& flags) {
     if (annealed) fmt::print("{}", describe(*annealed));
     fmt::print("{}", describe(e.latent));
     if (aggregate) fmt::print("{}", describe(*aggregate));
-    return;
+    if (!flags.save) return;
   }
   nlohmann::ordered_json json{
       {"elbo", json_number(e.elbo.mean)},
@@ -256,7 +273,8 @@ void run_evaluate(const EvaluateFlags& flags) {
   if (annealed) add_annealed(json, *annealed);
   json["latent"] = to_json(e.latent);
   if (aggregate) add_aggregate(json["latent"], *aggregate);
-  print_json(json);
+  if (flags.save) save(flags.run, json, occasion);
+  if (flags.common.json) print_json(json);
 }
 
 }  // namespace
@@ -276,6 +294,7 @@ void add_evaluate_command(CLI::App& app) {
   command->add_flag(
       "--allow-unreliable", flags->allow_unreliable,
       "Call the importance-weighted mean an estimate of log p(x) even where its weights forbid it");
+  command->add_flag("--save", flags->save, "Also keep the figures in RUN/evaluation.json, for felbo report");
   command->add_option(
       "--out", flags->out,
       "Also write (N, 5) float32 .npy: ELBO, log p(x) bound, its standard error, effective samples, "

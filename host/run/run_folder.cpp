@@ -23,9 +23,9 @@
 namespace felbo {
 namespace {
 
-std::array<std::filesystem::path, 5> all_files(const std::filesystem::path& run) {
+std::array<std::filesystem::path, 7> all_files(const std::filesystem::path& run) {
   const RunFiles f = run_files(run);
-  return {f.config, f.metrics, f.checkpoint, f.samples, f.reconstructions};
+  return {f.config, f.metrics, f.checkpoint, f.samples, f.reconstructions, f.evaluation, f.report};
 }
 
 /// Takes a number from the front of `text`; false if there is none.
@@ -60,8 +60,9 @@ bool is_leftover(const std::string& name, const std::filesystem::path& run) {
 }  // namespace
 
 RunFiles run_files(const std::filesystem::path& run) {
-  return {run / "config.toml", run / "metrics.jsonl", run / "checkpoint.safetensors", run / "samples.png",
-          run / "reconstructions.png"};
+  return {run / "config.toml", run / "metrics.jsonl",       run / "checkpoint.safetensors",
+          run / "samples.png", run / "reconstructions.png", run / "evaluation.json",
+          run / "report.html"};
 }
 
 void check_new_run(const std::filesystem::path& run, bool force) {

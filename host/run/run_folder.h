@@ -12,6 +12,8 @@ struct RunFiles {
   std::filesystem::path checkpoint;       // checkpoint.safetensors
   std::filesystem::path samples;          // samples.png
   std::filesystem::path reconstructions;  // reconstructions.png
+  std::filesystem::path evaluation;       // evaluation.json, of `felbo evaluate --save`
+  std::filesystem::path report;           // report.html, of `felbo report`
 };
 RunFiles run_files(const std::filesystem::path& run);
 

@@ -5,6 +5,7 @@
 #include "kernels/covariance_factor/covariance_factor.h"
 
 #include "benchmarks/bench_exec.h"
+#include "benchmarks/declared.h"
 
 namespace felbo {
 namespace {
@@ -13,7 +14,13 @@ template <class Exec>
 struct Problem {
   Problem(const Exec& exec, const benchmark::State& state)
       : exec(exec), batch(state.range(0)), latent(state.range(1)), samples(state.range(2)) {}
+  /// Operations of an element of the factor below the diagonal: a product and a sum a sample, with its normal
+  /// (of which there is one a column), forward and backward; a square and a sum, or a product and a sum, of
+  /// the KL.
   void report(benchmark::State& state, std::int64_t bytes_a_datum) const {
+    const auto elements = static_cast<double>(batch * below_diagonal(latent)),
+               normals = static_cast<double>(batch * samples * latent);
+    bench::declare_flops(state, elements * 2.0 * static_cast<double>(samples + 1) + 5.0 * normals);
     state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * batch * bytes_a_datum);
     state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * batch * samples *
                             below_diagonal(latent));

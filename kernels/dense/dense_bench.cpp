@@ -4,6 +4,7 @@
 #include "kernels/dense/dense.h"
 
 #include "benchmarks/bench_exec.h"
+#include "benchmarks/declared.h"
 
 namespace felbo {
 namespace {
@@ -16,9 +17,12 @@ struct Layer {
     return bench::filled<float>(exec, size,
                                 [=](std::int64_t i) { return step * static_cast<float>(i % 201 - 100); });
   }
+  /// Operations of the products alone. Bytes: each matrix read or written once, as if the rest stayed in
+  /// cache.
   void report(benchmark::State& state, int products) const {
-    state.counters["flops"] = benchmark::Counter(2.0 * products * static_cast<double>(batch * in * out),
-                                                 benchmark::Counter::kIsIterationInvariantRate);
+    bench::declare_flops(state, 2.0 * products * static_cast<double>(batch * in * out));
+    const std::int64_t floats = products * (batch * in + in * out) + batch * out + out;
+    state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * 4 * floats);
   }
 
   const Exec& exec;

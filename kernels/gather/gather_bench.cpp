@@ -3,15 +3,18 @@
 #include <algorithm>
 #include <numeric>
 #include <random>
+#include <type_traits>
 #include <vector>
 
 #include "benchmarks/bench_exec.h"
+#include "benchmarks/declared.h"
 
 namespace felbo {
 namespace {
 
 /// Rows in a shuffled order, out of a data set as large as the batch. Bytes: a T read and a float written a
-/// pixel, an index read a row.
+/// pixel, an index read a row. Operations: a division by the divisor a pixel; a draw is compared, not
+/// computed with.
 template <class T, class Exec>
 void gather_on(const Exec& exec, benchmark::State& state, Binarize binarize) {
   const std::int64_t batch = state.range(0), cols = state.range(1);
@@ -28,6 +31,7 @@ void gather_on(const Exec& exec, benchmark::State& state, Binarize binarize) {
   const auto bytes_a_batch = batch * (cols * static_cast<std::int64_t>(sizeof(T) + sizeof(float)) + 4);
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * bytes_a_batch);
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * batch * cols);
+  bench::declare_flops(state, std::is_same_v<T, float> ? 0.0 : static_cast<double>(batch * cols));
 }
 
 template <class T, Binarize kBinarize>

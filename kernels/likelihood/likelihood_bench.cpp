@@ -7,9 +7,20 @@
 #include <string>
 
 #include "benchmarks/bench_exec.h"
+#include "benchmarks/declared.h"
 
 namespace felbo {
 namespace {
+
+/// Operations of an element, where they are counted; 0 where they are not. Bernoulli: x l, |l|'s exp, 1 +,
+/// log, two differences, the row's sum; for the gradient a division, a difference and a product with the
+/// scale. Gaussian of unit variance: the difference, its square, the row's sum (constants are added once a
+/// row), its scaled gradient.
+double operations(const Likelihood& which, bool gradient) {
+  if (which.family == LikelihoodFamily::kBernoulli) return gradient ? 10.0 : 7.0;
+  const bool unit = which.family == LikelihoodFamily::kGaussian && which.variance == VarianceKind::kUnit;
+  return unit ? (gradient ? 4.0 : 3.0) : 0.0;
+}
 
 template <class Exec>
 void bench_likelihood(const Exec& exec, benchmark::State& state, const std::string& name,
@@ -38,6 +49,8 @@ void bench_likelihood(const Exec& exec, benchmark::State& state, const std::stri
   bench::measure(state, exec, [&] { likelihood(exec, which, args); });
   const std::int64_t numbers = 1 + (want_gradient ? 2 : 1) * which.outputs();
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * 4 * numbers * rows * cols);
+  const double flops = operations(which, want_gradient) * static_cast<double>(rows * cols);
+  if (flops > 0.0) bench::declare_flops(state, flops);
 }
 
 const bool kRegistered = [] {

@@ -3,11 +3,14 @@
 
 #include "benchmark/benchmark.h"
 #include "benchmarks/bench_exec.h"
+#include "benchmarks/declared.h"
 #include "host/exec/buffer.h"
 
 namespace felbo {
 namespace {
 
+/// Bytes: a float written a normal. Operations, by Box and Muller, of two normals: 2 products that make the
+/// uniform numbers, log, *, sqrt, the angle's product, sine, cosine and 2 products: 10.
 template <class Exec>
 void normals_on(const Exec& exec, benchmark::State& state) {
   const std::int64_t rows = state.range(0), cols = state.range(1);
@@ -16,6 +19,7 @@ void normals_on(const Exec& exec, benchmark::State& state) {
   bench::measure(state, exec, [&] { normal_fill(exec, args); });
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * rows * cols * 4);
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * rows * cols);
+  bench::declare_flops(state, 5.0 * static_cast<double>(rows * cols));
 }
 
 void normals(benchmark::State& state) {

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "benchmarks/bench_exec.h"
+#include "benchmarks/declared.h"
 
 namespace felbo {
 namespace {
@@ -13,7 +14,8 @@ Buffer<Exec, float> log_probabilities(const Exec& exec, std::int64_t size, float
       exec, size, [=](std::int64_t i) { return around + 0.25f * static_cast<float>(i * 7919 % 101); });
 }
 
-/// Bytes: a float read a sample; the KL read and the result written a datum.
+/// Bytes: a float read a sample; the KL read and the result written a datum. Operations: a sum a sample; a
+/// division, a difference and 3 sums of totals a datum.
 template <class Exec>
 void elbo_on(const Exec& exec, benchmark::State& state) {
   const std::int64_t batch = state.range(0), samples = state.range(1);
@@ -25,9 +27,11 @@ void elbo_on(const Exec& exec, benchmark::State& state) {
     elbo(exec, {log_px.view(), kl.view(), static_cast<int>(samples), out.view(), totals.view()});
   });
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * (batch * samples * 4 + batch * 8));
+  bench::declare_flops(state, static_cast<double>(batch * samples + 5 * batch));
 }
 
-/// Bytes: three floats read a sample; two doubles read and written a datum.
+/// Bytes: three floats read a sample; two doubles read and written a datum. Operations a sample: 2 make log
+/// w, then -, exp and +.
 template <class Exec>
 void log_mean_exp_on(const Exec& exec, benchmark::State& state) {
   const std::int64_t batch = state.range(0), samples = state.range(1), size = batch * samples;
@@ -42,6 +46,7 @@ void log_mean_exp_on(const Exec& exec, benchmark::State& state) {
   });
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * (size * 12 + batch * 32));
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * size);
+  bench::declare_flops(state, 5.0 * static_cast<double>(size));
 }
 
 void elbo_batch(benchmark::State& state) {

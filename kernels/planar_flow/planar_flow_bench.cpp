@@ -6,6 +6,7 @@
 #include "kernels/planar_flow/planar_flow.h"
 
 #include "benchmarks/bench_exec.h"
+#include "benchmarks/declared.h"
 
 namespace felbo {
 namespace {
@@ -21,6 +22,9 @@ struct Problem {
   void report(benchmark::State& state, std::int64_t bytes_a_datum) const {
     state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * batch * bytes_a_datum);
     state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * batch * samples * steps * latent);
+  }
+  void declare(benchmark::State& state, int operations) const {
+    bench::declare_flops(state, static_cast<double>(batch * samples * steps * latent * operations));
   }
   static float value(std::int64_t i) { return 0.002f * static_cast<float>(i % 199 - 99); }
 
@@ -44,6 +48,8 @@ void forward_on(const Exec& exec, benchmark::State& state) {
                             .log_qz_given_x = p.log_q.view(),
                             .activation = p.activation.matrix(p.rows, p.steps)};
   bench::measure(state, exec, [&] { planar_flow(exec, args); });
+  // A step of a sample, each dimension: w.z is 2 operations, u.w 2, z + u h 2.
+  p.declare(state, 6);
   p.report(state, 4 * (p.columns + p.samples * (2 * p.latent + 2 + p.steps)));
 }
 
@@ -57,6 +63,8 @@ void backward_on(const Exec& exec, benchmark::State& state) {
                                 .grad_z = p.grad_z.matrix(p.rows, p.latent),
                                 .grad_flow = p.gradient.matrix(p.batch, p.columns)};
   bench::measure(state, exec, [&] { planar_flow_backward(exec, args); });
+  // The same to undo a step (6), then the gradients of u, w and z: 2 sums of products (4) and 2 for each (6).
+  p.declare(state, 16);
   p.report(state, 4 * (2 * p.columns + p.samples * (4 * p.latent + p.steps)));
 }
 

@@ -5,6 +5,7 @@
 #include "kernels/reparameterize/reparameterize.h"
 
 #include "benchmarks/bench_exec.h"
+#include "benchmarks/declared.h"
 
 namespace felbo {
 namespace {
@@ -19,6 +20,10 @@ struct Problem {
   }
   View<float, 2> right(const Buffer<Exec, float>& pair) const {
     return pair.matrix(batch, 2 * latent).col_slice(latent, latent);
+  }
+  /// `of_sample` operations a sample's dimension and `of_datum` a datum's.
+  void declare(benchmark::State& state, int of_sample, int of_datum) const {
+    bench::declare_flops(state, static_cast<double>(batch * latent * (samples * of_sample + of_datum)));
   }
   void report(benchmark::State& state, std::int64_t bytes_a_datum) const {
     state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * batch * bytes_a_datum);
@@ -54,6 +59,9 @@ void forward(const Exec& exec, benchmark::State& state, bool densities) {
     args.log_qz_given_x = p.log_qz.view();
   }
   bench::measure(state, exec, [&] { reparameterize(exec, args); });
+  // A sample: its normal (5, by Box and Muller), a product, a sum; the two densities a square and a sum each.
+  // A datum: sigma (2), and the KL's square, exp, two differences, sum and half.
+  p.declare(state, densities ? 11 : 7, 8);
   p.report(state, 4 * p.latent * (2 + p.samples) + (densities ? 8 * p.samples : 0));
 }
 
@@ -76,6 +84,9 @@ void backward_on(const Exec& exec, benchmark::State& state) {
                                     .grad_mu = p.left(p.gradients),
                                     .grad_log_var = p.right(p.gradients)};
   bench::measure(state, exec, [&] { reparameterize_backward(exec, args); });
+  // A sample: its normal (5), and sums of grad_z and grad_z eps (3). A datum: sigma (2), its product (1), and
+  // the KL's gradients: exp, difference, half and two sums.
+  p.declare(state, 8, 8);
   p.report(state, 4 * p.latent * (4 + p.samples));
 }
 
