@@ -13,6 +13,9 @@
 # The source of a header x.h or x.cuh is x_cpu.cpp or x_cuda.cu where the folder has it, else the op's own; a line
 # `unit: y` (after `file:`) names y_cpu.cpp and y_cuda.cu instead, for a header that those share; of a host room's header it
 # names the test y_test.cpp.
+#
+# A line `test: A.*:B.c` (after `name:`) runs only these tests, of which one has to go red: where the folder's whole test
+# would take long before it came to them.
 if(NOT FELBO_MUTANTS_SHARE MATCHES "^([1-9][0-9]*)/([1-9][0-9]*)$" OR CMAKE_MATCH_1 GREATER CMAKE_MATCH_2)
   message(FATAL_ERROR "FELBO_MUTANTS_SHARE must be K/N with 1 <= K <= N, got '${FELBO_MUTANTS_SHARE}'")
 endif()
@@ -39,10 +42,12 @@ function(felbo_add_mutants folder test_objects)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/mutants.txt)
   file(STRINGS ${PROJECT_SOURCE_DIR}/${folder}/mutants.txt lines)
   foreach(line IN LISTS lines)
-    if(line MATCHES "^(name|file|unit|from|to): *(.*)$")
+    if(line MATCHES "^(name|test|file|unit|from|to): *(.*)$")
       set(key ${CMAKE_MATCH_1})
       set(${key} "${CMAKE_MATCH_2}")
-      if(key STREQUAL "file")
+      if(key STREQUAL "name")
+        set(test "")
+      elseif(key STREQUAL "file")
         get_filename_component(unit ${file} NAME_WE)
         if(NOT EXISTS ${PROJECT_SOURCE_DIR}/${folder}/${unit}_cpu.cpp)
           set(unit ${op})
@@ -55,6 +60,9 @@ function(felbo_add_mutants folder test_objects)
         felbo_add_mutant(${op} ${name} ${file} "${from}" "${to}" ${test_objects} "${op_sources}" ${unit})
         if(TEST mutant.${op}.${name})
           set_tests_properties(mutant.${op}.${name} PROPERTIES FIXTURES_REQUIRED green_${folder})
+          if(test)
+            set_property(TEST mutant.${op}.${name} APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=${test}")
+          endif()
         endif()
       endif()
     elseif(NOT line MATCHES "^(#.*)?$")

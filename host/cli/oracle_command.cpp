@@ -24,6 +24,7 @@ struct OracleFlags {
   std::string data;
   std::int64_t latent = 0;
   std::uint64_t seed = 0;
+  bool quick = false;
   bool json = false;
 };
 
@@ -40,18 +41,20 @@ nlohmann::ordered_json to_json(const Comparison& c) {
           {"ok", c.ok()}};
 }
 
-nlohmann::ordered_json to_json(const std::string& device, const OracleReport& report, std::uint64_t seed,
-                               double seconds) {
+nlohmann::ordered_json to_json(const std::string& device, const OracleReport& report,
+                               const OracleFlags& flags, double seconds) {
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   for (const Comparison& c : report.results) results.push_back(to_json(c));
-  return {{"device", device},  {"compared", report.results.size()},          {"failed", report.failed()},
-          {"seed", seed},      {"standard_errors", oracle::kStandardErrors}, {"seconds", seconds},
-          {"results", results}};
+  return {{"device", device},          {"compared", report.results.size()},
+          {"failed", report.failed()}, {"seed", flags.seed},
+          {"quick", flags.quick},      {"standard_errors", oracle::kStandardErrors},
+          {"seconds", seconds},        {"results", results}};
 }
 
 /// --data: the largest log p(x) of the training rows that a linear decoder with one variance can give.
 void run_ppca(const OracleFlags& flags) {
   FELBO_CHECK(flags.latent >= 1, "--data needs --latent Z, 1 or more");
+  FELBO_CHECK(!flags.quick, "--quick does not go with --data: its maximum is computed, not estimated");
   const DataSet data = load_data(flags.data);
   const oracle::Ppca ppca = oracle::fit_ppca(oracle::data_covariance(data.train), flags.latent);
   if (flags.json) {
@@ -79,7 +82,9 @@ void run_oracle(const OracleFlags& flags) {
   const OracleReport report = with_device(flags.device, [&](const auto& exec) {
     device = describe_device(exec);
     if (!flags.json) fmt::print("{}; seed {}\n{}", device, flags.seed, oracle::oracle_table_head());
-    return oracle::compare_estimators(exec, {.seed = flags.seed}, [&](const Comparison& c) {
+    const oracle::OracleOptions options =
+        flags.quick ? oracle::quick_options(flags.seed) : oracle::OracleOptions{.seed = flags.seed};
+    return oracle::compare_estimators(exec, options, [&](const Comparison& c) {
       if (flags.json) return;
       fmt::print("{}", oracle::oracle_table_line(c));
       std::fflush(stdout);
@@ -87,7 +92,7 @@ void run_oracle(const OracleFlags& flags) {
   });
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (flags.json) {
-    print_json(to_json(device, report, flags.seed, seconds));
+    print_json(to_json(device, report, flags, seconds));
   } else {
     fmt::print("{}", oracle::oracle_table_totals(report));
     flush_output();
@@ -108,6 +113,8 @@ void add_oracle_command(CLI::App& app) {
       "(probabilistic PCA)");
   command->add_option("--latent", flags->latent, "Its latent dimensions (with --data)");
   command->add_option("--seed", flags->seed, "Seed of models, data and noise")->check(check_seed, "", "seed");
+  command->add_flag("--quick", flags->quick,
+                    "Few draws and wide margins: whether the device runs every estimator, in a second");
   command->add_option("--threads", flags->device.threads, "CPU threads, 0 for all cores");
   command->add_option("--device", flags->device.device, "auto, cpu, cuda or cuda:N");
   command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "kernels/common/normal.h"
 
@@ -29,8 +30,10 @@ class StartDensity {
   }
 
   bool is_prior() const { return sigma_.empty(); }
-  /// The unit of z_d: the standard deviation under q0, 1 for the prior.
-  double unit(std::int64_t b, std::int64_t d) const { return is_prior() ? 1.0 : sigma_[index(b, d)]; }
+  /// The unit of z_d: the standard deviation under q0.
+  double unit(std::int64_t b, std::int64_t d) const {
+    return is_prior() ? prior_.deviation(d) : sigma_[index(b, d)];
+  }
 
   double log_density(std::int64_t b, const double* z) const {
     if (is_prior()) return prior_.log_density(z);
@@ -45,8 +48,8 @@ class StartDensity {
     if (is_prior()) return prior_.gradient(z, gradient);
     for (std::int64_t d = 0; d < prior_.latent(); ++d) gradient[d] = -standard(b, d, z) / sigma_[index(b, d)];
   }
-  void from_normals(std::int64_t b, double* z) const {
-    if (is_prior()) return prior_.from_normals(z);
+  void from_normals(std::int64_t b, double uniform, double* z) const {
+    if (is_prior()) return prior_.from_normals(uniform, z);
     for (std::int64_t d = 0; d < prior_.latent(); ++d)
       z[d] = static_cast<double>(start_.mu[index(b, d)]) + sigma_[index(b, d)] * z[d];
   }
@@ -105,7 +108,7 @@ class Chains {
   void draw_start() {
     for (std::int64_t r = 0; r < rows_; ++r) {
       normals(0, r, &now_.z[at(r * latent_)]);
-      start_.from_normals(r / chains_, &now_.z[at(r * latent_)]);
+      start_.from_normals(r / chains_, uniform(0, r, 2), &now_.z[at(r * latent_)]);
     }
     measure(now_);
   }
@@ -146,7 +149,8 @@ class Chains {
         out[4 * block + i] = static_cast<double>(four[static_cast<int>(i)]);
     }
   }
-  /// The two uniforms of the row at temperature t behind its normals: of the step's factor and of the choice.
+  /// The uniforms of the row at temperature t behind its normals: 0 of the step's factor, 1 of the choice, 2
+  /// of the prior's component that it starts in.
   double uniform(std::int64_t t, std::int64_t r, int which) const {
     return static_cast<double>(uniform_from_word(words(t, r, (latent_ + 3) / 4)[which]));
   }

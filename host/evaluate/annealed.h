@@ -194,7 +194,7 @@ std::vector<float> rows_of(const std::vector<float>& all, std::int64_t first, st
 /// p(z|x), also backwards. Memory grows neither with T (but for a step a datum of a tile and temperature, on
 /// the host) nor with N. The noise depends on (seed, datum, chain, temperature) alone, so results are the
 /// same for any number of threads. Throws std::invalid_argument if the options, the data or the shapes do not
-/// fit.
+/// fit, and for the prior uniform.
 template <class Exec>
 AnnealedEvaluation anneal(const Exec& on, const Vae& vae, View<const float, 1> parameters,
                           const ResidentData<Exec>& data, const AnnealedOptions& options,
@@ -213,6 +213,7 @@ AnnealedEvaluation anneal(const Exec& on, const Vae& vae, View<const float, 1> p
   const Exec exec = with_float_products(on);
   const std::int64_t most = detail::annealed_tile(vae.config(), N, C);
   detail::TileDecoder<Exec> decoder(exec, vae, parameters, most, most * (C + kPilots));
+  const LatentPrior prior = latent_prior(exec, vae, parameters);
   AnnealedSums sums(C);
   for (std::int64_t first = 0; first < N; first += most) {
     const std::int64_t B = std::min(most, N - first);
@@ -224,8 +225,7 @@ AnnealedEvaluation anneal(const Exec& on, const Vae& vae, View<const float, 1> p
         .start = {detail::rows_of(start.mu, first, B, Z), detail::rows_of(start.log_var, first, B, Z)},
         .exact = back};
     sums.add(anneal_tile(
-        options, latent_prior(vae), tile,
-        [&](const std::vector<float>& z, DecodedLatents& out) { decoder(z, out); },
+        options, prior, tile, [&](const std::vector<float>& z, DecodedLatents& out) { decoder(z, out); },
         [&](double share) {
           if (tell)
             tell((static_cast<double>(first) + share * static_cast<double>(B)) / static_cast<double>(N));

@@ -378,7 +378,10 @@ TEST(Layers, OneDrawOfTheFirstLayerIsThatOfEvaluation) {
     for (std::size_t d = 0; d < 3; ++d)
       EXPECT_NEAR(h[3 * n + d], want.h1[d], 2e-5 * (1 + std::abs(want.h1[d])));
   }
-  EXPECT_THROW(latent_prior(model.vae), std::invalid_argument);
+  const std::vector<float> parameters(flat.begin(), flat.end());
+  EXPECT_THROW(
+      latent_prior(CpuExec(1), model.vae, View<const float, 1>(parameters.data(), model.vae.table().size())),
+      std::invalid_argument);
 }
 
 }  // namespace

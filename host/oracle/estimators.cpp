@@ -2,7 +2,24 @@
 
 #include <fmt/format.h>
 
-namespace felbo::oracle::detail {
+namespace felbo::oracle {
+
+OracleOptions quick_options(std::uint64_t seed) {
+  return {.seed = seed,
+          .data = 8,
+          .samples = 64,
+          .single = 64,
+          .gradient_data = 4,
+          .gradient_samples = 4,
+          .gradient_steps = 20,
+          .annealed_data = 4,
+          .annealed = {.temperatures = 20, .chains = 8, .leapfrog = 2},
+          .nonlinear_samples = 256,
+          .most_nats = 1.0,
+          .widest_sandwich = 2.0};
+}
+
+namespace detail {
 namespace {
 
 constexpr double kEps = std::numeric_limits<float>::epsilon();
@@ -124,4 +141,5 @@ std::vector<Comparison> compare_gradients(const OracleModel& model, const std::v
   return out;
 }
 
-}  // namespace felbo::oracle::detail
+}  // namespace detail
+}  // namespace felbo::oracle

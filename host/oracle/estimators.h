@@ -43,6 +43,10 @@ struct OracleOptions {
   double widest_sandwich = kWidestSandwich;
 };
 
+/// So few draws that an emulated GPU has them in seconds, and margins as wide as that needs: what is left is
+/// whether a device runs all of it and no figure is grossly wrong.
+OracleOptions quick_options(std::uint64_t seed);
+
 namespace detail {
 
 /// Means over the data of a model, by the oracle.

@@ -33,7 +33,7 @@ for row in "cells negative-binomial --variance per-dimension" "clicks multinomia
   read -r data likelihood more <<<"$row"
   "$python" "$here/generate.py" "$data" "$out/$data" "${size[@]}" >"$out/$data.log"
   # shellcheck disable=SC2086
-  memory=$(memory_of "$out/$data-train.log" "$felbo" train --data "$out/$data" --out "$out/$data-run" \
+  memory=$(memory_of "$out/$data-train.log" "$felbo" train --data "$out/$data" --out "$out/$data-run" --force \
     --likelihood "$likelihood" $more "${flags[@]}" "$@")
   result=$("$felbo" evaluate "$out/$data-run" --samples "$samples" --json | tail -n 1)
   printf '%-8s %-18s %12s %12s %12.3f %10s\n' "$data" "$likelihood" "$(figure "$result" elbo)" \

@@ -54,6 +54,22 @@ TEST_F(Gap, EvaluateAnneals) {
     EXPECT_TRUE(has(text, words)) << words << "\n" << text;
 }
 
+TEST_F(Gap, EvaluateAnnealsFromLearnedPriors) {
+  for (const Words& prior : {Words{"--prior", "diagonal-gaussian"},
+                             {"--prior", "mixture", "--components", "3"},
+                             {"--prior", "vamp", "--components", "3"}}) {
+    const std::string run = picture_run(prior);
+    const json e = felbo_json(Words{"evaluate", run, "--samples", "200", "--bdmc"} + kFew);
+    // Two lower bounds of the same 20 data on a model of two latent dimensions, and their noise.
+    EXPECT_NEAR(e["ais_log_px"].get<double>(), e["log_px"].get<double>(), 0.3) << prior[1];
+    EXPECT_NEAR(e["bdmc"]["gap"].get<double>(), 0.0, 0.5) << prior[1];
+    EXPECT_TRUE(has(felbo(Words{"gap", run} + kFew).err, "felbo gap knows the prior standard-normal"));
+  }
+  const Outcome cube = felbo(Words{"evaluate", picture_run({"--prior", "uniform"})} + kFew);
+  EXPECT_EQ(cube.status, 2);
+  EXPECT_TRUE(has(cube.err, "--ais: annealing knows every prior but uniform")) << cube.err;
+}
+
 TEST_F(Gap, FiguresDoNotDependOnThreads) {
   const std::string run = picture_run();
   const auto figures = [&](const Words& verb, const char* threads) {

@@ -33,6 +33,14 @@ TEST(OracleCommand, EveryEstimatorAgrees) {
     EXPECT_TRUE(names.contains(name)) << name;
 }
 
+TEST(OracleCommand, QuicklyRunsEveryEstimator) {
+  const json quick = felbo_json({"oracle", "--device", "cpu", "--quick"});
+  EXPECT_EQ(quick.value("failed", -1), 0);
+  EXPECT_EQ(quick.value("compared", 0), 104);
+  EXPECT_EQ(quick.value("quick", false), true);
+  EXPECT_LT(quick.value("seconds", 60.0), 30.0);
+}
+
 TEST(OracleCommand, ThreadsDoNotChangeABit) {
   if (skip_long()) GTEST_SKIP() << "NOT CHECKED: FELBO_SKIP_LONG=1";
   json one = felbo_json({"oracle", "--device", "cpu", "--threads", "1", "--seed", "5"});
@@ -71,6 +79,7 @@ TEST(OracleCommand, RefusesBadRequests) {
                              {"oracle", "--latent", "3"},
                              {"oracle", "--data", "builtin:linear-gaussian"},
                              {"oracle", "--data", "builtin:linear-gaussian", "--latent", "64"},
+                             {"oracle", "--data", "builtin:linear-gaussian", "--latent", "2", "--quick"},
                              {"oracle", "--data", "nowhere", "--latent", "2"}}) {
     const Outcome outcome = felbo(words);
     EXPECT_EQ(outcome.status, 2) << words.back();

@@ -181,6 +181,13 @@ TEST_F(CudaProgram, ChecksEveryOp) {
   }
 }
 
+TEST_F(CudaProgram, AgreesWithTheOracle) {
+  const json oracle = felbo_json({"oracle", "--device", "cuda", "--quick"});
+  EXPECT_EQ(oracle.value("device", ""), "cuda:0 (emulated)");
+  EXPECT_EQ(oracle.value("compared", 0), 104);
+  EXPECT_EQ(oracle.value("failed", -1), 0);
+}
+
 TEST_F(CudaProgram, AutoTakesTheGpuWhereThereIsOne) {
   EXPECT_EQ(felbo_json(train("a", "auto", 1)).value("device", ""), "cuda:0 (emulated)");
   for (const char* fault : {"no-driver", "no-device", "old-device"}) {
