@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 packages=(
   build-essential cmake ninja-build ccache                           # build
   libdnnl-dev libfmt-dev libspdlog-dev nlohmann-json3-dev            # libraries
-  libcli11-dev libtomlplusplus-dev libpng-dev zlib1g-dev libzip-dev libeigen3-dev
+  libcli11-dev libtomlplusplus-dev libpng-dev zlib1g-dev libzip-dev libssl-dev libeigen3-dev
   libbenchmark-dev libgtest-dev librandom123-dev                     # benchmarks and tests
   libboost-context-dev                                               # the CUDA emulator (FELBO_BUILD_EMULATED)
   python3 python3-venv curl ca-certificates                          # file tests, data sets

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "host/cli/annealed_report.h"
 #include "host/cli/commands.h"
@@ -20,6 +21,7 @@
 #include "host/evaluate/importance.h"
 #include "host/report/npy_writer.h"
 #include "host/run/atomic_file.h"
+#include "host/run/ledger.h"
 #include "host/run/run_folder.h"
 
 namespace felbo {
@@ -223,6 +225,9 @@ void run_evaluate(const EvaluateFlags& flags) {
   const std::optional<DataPart> few = chosen_rows(*part.part, flags.count);
   if (few) part.part = &*few;
   check_width(data, run.vae);
+  const std::vector<std::string> differences = data_differences(run.ledger, run.config, data);
+  for (const std::string& line : differences)
+    spdlog::warn("{}: not the data of the run: {}", data.spec, line);
   warn_of_domain(run.config, data);
   const std::uint64_t seed = flags.common.seed.value_or(run.config.seed);
   std::optional<AnnealedOptions> annealing;
@@ -265,6 +270,8 @@ void run_evaluate(const EvaluateFlags& flags) {
       {"samples", e.samples},
       {"count", e.count},
       {"split", part.name},
+      {"same_data",
+       run.ledger.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(differences.empty())},
       {"clamped", e.clamped},
       {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()}};
   add_exact(json, exact);

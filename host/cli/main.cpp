@@ -12,12 +12,14 @@
 
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
+#include "host/run/stop_request.h"
 #include "kernels/common/check.h"
 
 namespace {
 
 constexpr int kRunFailed = 1;
 constexpr int kBadRequest = 2;
+constexpr int kSignalled = 128;  // and the signal's number, as shells report it
 
 /// Threads that wait for each other by spinning take the core from the very thread they wait for as soon as
 /// something else runs on the machine: a training step then takes several times as long. The OpenMP runtime
@@ -77,6 +79,9 @@ int main(int argc, char** argv) {
   } catch (const std::invalid_argument& error) {
     fmt::print(stderr, "felbo: {}\n", error.what());
     return kBadRequest;
+  } catch (const felbo::Stopped& stopped) {
+    fmt::print(stderr, "felbo: {}\n", stopped.what());
+    return kSignalled + stopped.signal();
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "felbo: out of memory; lower --batch, --samples, --hidden or --latent\n");
     return kRunFailed;

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -22,8 +24,11 @@
 #include "host/evaluate/generate.h"
 #include "host/report/png_writer.h"
 #include "host/run/atomic_file.h"
+#include "host/run/ledger.h"
 #include "host/run/run_folder.h"
+#include "host/run/run_lock.h"
 #include "host/run/run_options.h"
+#include "host/run/stop_request.h"
 #include "host/train/trainer.h"
 
 namespace felbo {
@@ -57,6 +62,9 @@ struct PreparedRun {
   Vae vae;
   ModelState<CpuExec> state;
   std::filesystem::path run;
+  RunProgress progress;
+  RunLock lock;        // of a folder that exists already
+  std::string ledger;  // that the run began with; empty of a new one
 };
 
 /// A run under way: what the epochs need and what they change.
@@ -68,7 +76,13 @@ struct Training {
         data(std::move(prepared.data)),
         vae(std::move(prepared.vae)),
         state(state_on(exec, vae, std::move(prepared.state))),
-        run(std::move(prepared.run)) {}
+        run(std::move(prepared.run)),
+        progress(prepared.progress),
+        lock(std::move(prepared.lock)),
+        ledger(make_ledger(config, data, describe_device(exec))) {
+    for (const std::string& line : machine_differences(prepared.ledger, describe_device(exec)))
+      spdlog::warn("{}: bits may differ from those of the run that began: {}", run.string(), line);
+  }
 
   const Exec& exec;
   RunConfig config;
@@ -76,6 +90,9 @@ struct Training {
   Vae vae;
   ModelState<Exec> state;
   std::filesystem::path run;
+  RunProgress progress;
+  RunLock lock;
+  std::string ledger;
 };
 
 DataMoments moments(const DataPart& train, const Likelihood& likelihood) {
@@ -97,6 +114,7 @@ void check_steps(const RunConfig& config, std::int64_t rows) {
 
 PreparedRun start_new(TrainFlags& flags) {
   check_new_run(flags.out, flags.force);
+  RunLock lock = std::filesystem::exists(flags.out) ? RunLock(flags.out) : RunLock();
   DataSet data = load_run_data(flags.config.data, flags.config, flags.fraction_given);
   set_categories(flags.config, data);
   validate(flags.config, data.train.cols);
@@ -109,10 +127,13 @@ PreparedRun start_new(TrainFlags& flags) {
   ModelState<CpuExec> state(CpuExec(1), vae);
   const DataMoments of_train = moments(data.train, vae.config().likelihood);
   std::ranges::copy(initial_parameters(vae, of_train, flags.config.seed), state.parameters.data());
-  return {flags.config, std::move(data), std::move(vae), std::move(state), flags.out};
+  return {flags.config, std::move(data), std::move(vae), std::move(state), flags.out, {}, std::move(lock)};
 }
 
 /// What may change when a run goes on: how long, where and how fast, but nothing that a step depends on.
+const std::set<std::string> kMayChange{"--epochs",     "--threads", "--device",   "--save-every",
+                                       "--save-steps", "--keep",    "--track-gap"};
+
 void check_resume_flags(const CLI::App& command, const TrainFlags& flags) {
   FELBO_CHECK(flags.out.empty() && flags.config_file.empty() && !flags.force,
               "--resume {} goes on in the same folder with the same configuration; --out, --config and "
@@ -124,36 +145,45 @@ void check_resume_flags(const CLI::App& command, const TrainFlags& flags) {
   add_run_options(all, unused);
   for (const CLI::Option* option : all.get_options()) {
     const std::string name = option->get_name();
-    if (name == "--epochs" || name == "--threads" || name == "--device" || name == "--save-every" ||
-        name == "--track-gap")
-      continue;
+    if (kMayChange.contains(name)) continue;
     FELBO_CHECK(command.get_option(name)->count() == 0,
                 "--resume {}: {} cannot change, the run goes on as it began; start a new run for that "
-                "(--epochs, --threads, --device, --save-every and "
-                "--track-gap may change)",
-                flags.resume.string(), name);
+                "({} may change)",
+                flags.resume.string(), name, fmt::join(kMayChange, ", "));
   }
 }
 
 /// A file that was replaced since would go on as another run.
 void check_same_data(const RunConfig& config, const DataSet& data, const LoadedRun& run) {
   check_width(data, run.vae);
+  const std::vector<std::string> differences = data_differences(run.ledger, config, data);
+  FELBO_CHECK(differences.empty(), "{}: the data are not those that the run began with: {}", data.spec,
+              fmt::join(differences, "; "));
   warn_of_domain(config, data);
-  const std::int64_t steps = run.state.epoch * steps_per_epoch(data.train.rows, config.batch);
-  FELBO_CHECK(
-      steps == run.state.step,
-      "{}: {} epochs over {} training rows are {} steps, the checkpoint has taken {}: the data are not "
-      "those that the run began with",
-      data.spec, run.state.epoch, data.train.rows, steps, run.state.step);
+  const std::int64_t of_epoch = steps_per_epoch(data.train.rows, config.batch);
+  const RunProgress& p = run.progress;
+  const std::int64_t steps = run.state.epoch * of_epoch + p.steps;
+  FELBO_CHECK(steps == run.state.step && p.steps <= of_epoch &&
+                  p.totals.count == std::min(p.steps * config.batch, data.train.rows),
+              "{}: {} epochs over {} training rows{} are {} steps, the checkpoint has taken {}: the data are "
+              "not those that the run began with",
+              data.spec, run.state.epoch, data.train.rows,
+              p.steps > 0 ? fmt::format(" and {} steps over {} of them", p.steps, p.totals.count) : "", steps,
+              run.state.step);
 }
 
 PreparedRun go_on(const CLI::App& command, const TrainFlags& flags) {
   const auto given = [&](const char* name) { return command.get_option(name)->count() > 0; };
+  FELBO_CHECK(!std::filesystem::is_regular_file(flags.resume), "--resume {}: is a file, not a run's folder",
+              flags.resume.string());
+  RunLock lock = std::filesystem::is_directory(flags.resume) ? RunLock(flags.resume) : RunLock();
   LoadedRun loaded = load_run(flags.resume);
   RunConfig config = loaded.config;
   if (given("--threads")) config.threads = flags.config.threads;
   if (given("--device")) config.device = flags.config.device;
   if (given("--save-every")) config.save_every = flags.config.save_every;
+  if (given("--save-steps")) config.save_steps = flags.config.save_steps;
+  if (given("--keep")) config.keep = flags.config.keep;
   if (given("--track-gap")) config.track_gap = flags.config.track_gap;
   if (flags.config.epochs && flags.config.epochs != config.epochs) {
     FELBO_CHECK(config.lr_schedule == "constant",
@@ -168,18 +198,49 @@ PreparedRun go_on(const CLI::App& command, const TrainFlags& flags) {
   check_memory(config, data.train.cols, data.train.rows);
   check_same_data(config, data, loaded);
   check_steps(config, data.train.rows);
-  return {config, std::move(data), std::move(loaded.vae), std::move(loaded.state), flags.resume};
+  return {config,       std::move(data), std::move(loaded.vae), std::move(loaded.state),
+          flags.resume, loaded.progress, std::move(lock),       std::move(loaded.ledger)};
 }
 
-/// The run's folder, as it must stand before the first epoch. A run that cannot begin leaves nothing behind.
-void open_folder(const TrainFlags& flags, const RunConfig& config, int epochs_done) {
+template <class Exec>
+void save(const Training<Exec>& t) {
+  save_checkpoint(run_files(t.run).checkpoint, t.config, t.data.train.shape, t.vae,
+                  host_state(t.exec, t.vae, t.state), t.progress, t.ledger);
+}
+
+/// Whether the end of the epoch that the state stands at is one that saves.
+template <class Exec>
+bool is_save_point(const Training<Exec>& t) {
+  const bool ends = t.state.epoch > 0 && t.progress.steps == 0;
+  return ends &&
+         (t.state.epoch % t.config.save_every == 0 || t.state.epoch == lr_schedule(t.config).epochs());
+}
+
+/// The other names of the checkpoint that stands: the best, and the last few. Doing it again changes nothing,
+/// so that a run that goes on does what a killed one may have left undone.
+template <class Exec>
+void name_checkpoint(const Training<Exec>& t) {
+  if (!is_save_point(t)) return;
+  if (t.progress.best_epoch == t.state.epoch) link_file(run_files(t.run).checkpoint, run_files(t.run).best);
+  keep_checkpoint(t.run, t.state.step, t.config.keep);
+}
+
+/// The run's folder, as it must stand before the first step. A run that cannot begin leaves nothing behind,
+/// and one that has begun can go on.
+template <class Exec>
+void open_folder(const TrainFlags& flags, Training<Exec>& t) {
   if (flags.resume.empty()) {
-    create_run(flags.out);
-    return write_file_atomically(run_files(flags.out).config, to_toml(config));
+    create_folder(t.run);
+    if (!t.lock) t.lock = RunLock(t.run);
+    check_new_run(t.run, flags.force);  // what another process may have written since
+    create_run(t.run);
+    save(t);
+  } else {
+    remove_leftovers(t.run);
+    truncate_metrics(run_files(t.run).metrics, t.state.epoch);
+    name_checkpoint(t);
   }
-  remove_leftovers(flags.resume);
-  truncate_metrics(run_files(flags.resume).metrics, epochs_done);
-  write_file_atomically(run_files(flags.resume).config, to_toml(config));
+  write_file_atomically(run_files(t.run).config, to_toml(t.config));
 }
 
 // What --track-gap costs: samples of z for each of a few held-out data.
@@ -306,7 +367,13 @@ class EpochLoop {
 
   TrainResult operator()() {
     if (t_.state.epoch >= schedule_.epochs()) judge();
-    while (t_.state.epoch < schedule_.epochs()) run_epoch();
+    while (t_.state.epoch < schedule_.epochs()) {
+      if (StopRequest::requested() != 0) {
+        save(t_);
+        stop();
+      }
+      run_epoch();
+    }
     progress_.finish();
     return std::move(result_);
   }
@@ -331,22 +398,49 @@ class EpochLoop {
                                 {held_out_samples(), binarize_mode(t_.config), t_.config.seed});
   }
 
+  AfterStep after_step(std::int64_t steps) const {
+    if (StopRequest::requested() != 0) return AfterStep::kStop;
+    const std::int64_t every = t_.config.save_steps;
+    const bool saves = every > 0 && steps % every == 0 && steps < steps_per_epoch(train_.rows(), batch_);
+    return saves ? AfterStep::kSave : AfterStep::kGoOn;
+  }
+
+  /// The run is saved and was asked to end.
+  [[noreturn]] void stop() const {
+    const int signal = StopRequest::requested();
+    throw Stopped(signal,
+                  fmt::format("{}: stopped after {} epochs and {} of {} steps, and saved; go on with `felbo "
+                              "train --resume {}`",
+                              signal_name(signal), t_.state.epoch, t_.progress.steps,
+                              steps_per_epoch(train_.rows(), batch_), t_.run.string()));
+  }
+
   void run_epoch() {
-    progress_.begin_epoch(t_.state.epoch + 1);
-    const EpochTraining epoch =
-        train_epoch(step_, t_.state, train_.rows(), batch_, t_.config.seed, schedule_, beta_, progress_);
+    progress_.begin_epoch(t_.state.epoch + 1, t_.progress.steps);
+    const EpochPlan plan{train_.rows(), batch_, t_.config.seed, schedule_, beta_};
+    const std::optional<EpochTraining> epoch = train_epoch(
+        step_, t_.state, plan, t_.progress, progress_, [&](std::int64_t steps) { return after_step(steps); },
+        [&] { save(t_); });
+    if (!epoch) stop();
     judge();
     check_finite("held-out", t_.state.epoch, terms_of(result_.held_out));
     result_.samples += train_.rows();
-    result_.step_seconds += epoch.seconds;
+    result_.step_seconds += epoch->seconds;
     const std::optional<TrackedGap> tracked = track();
-    append_metrics(run_files(t_.run).metrics, metrics_line(t_.state, epoch, result_.held_out, tracked));
-    if (t_.state.epoch % t_.config.save_every == 0 || t_.state.epoch == schedule_.epochs()) {
-      save_checkpoint(run_files(t_.run).checkpoint, t_.config, t_.data.train.shape, t_.vae,
-                      host_state(t_.exec, t_.vae, t_.state));
-    }
-    show(epoch);
+    append_metrics(run_files(t_.run).metrics, metrics_line(t_.state, *epoch, result_.held_out, tracked));
+    if (is_save_point(t_)) save_epoch();
+    show(*epoch);
     if (tracked) progress_.print_line(tracked->line());
+  }
+
+  void save_epoch() {
+    const double elbo = result_.held_out.elbo.mean;
+    if (t_.progress.best_epoch == 0 || elbo > t_.progress.best_elbo) {
+      t_.progress.best_epoch = t_.state.epoch;
+      t_.progress.best_elbo = elbo;
+    }
+    save(t_);
+    name_checkpoint(t_);
   }
 
   /// What --track-gap asks for after this epoch.
@@ -433,9 +527,10 @@ nlohmann::ordered_json result_json(const Training<Exec>& t, const TrainResult& r
 /// Trains on `exec` with products of T, and reports.
 template <class T, class Exec>
 void train_with(const Exec& exec, PreparedRun prepared, const TrainFlags& flags, Clock::time_point start) {
+  const StopRequest listen;
   Training<Exec> training(exec, std::move(prepared));
   EpochLoop<Exec, T> loop(training);  // takes its memory
-  open_folder(flags, training.config, training.state.epoch);
+  open_folder(flags, training);
   const NamedPart held_out = held_out_part(training.data);
   log_beginning(training, held_out);
   const bool pictures = wants_pictures(held_out.part->shape);

@@ -111,9 +111,9 @@ Progress::Progress(int epochs, std::int64_t steps_per_epoch, ProgressKind kind, 
 
 Progress::~Progress() { finish(); }
 
-void Progress::begin_epoch(int epoch) {
+void Progress::begin_epoch(int epoch, std::int64_t steps_done) {
   state_.epoch = epoch;
-  state_.step = 0;
+  state_.step = steps_done;
   samples_in_epoch_ = 0;
   epoch_start_ = stream_.now();
   last_step_ = epoch_start_;

@@ -80,8 +80,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// Starts epoch `epoch` (from 1).
-  void begin_epoch(int epoch);
+  /// Starts epoch `epoch` (from 1), of which an earlier process has done `steps_done` steps.
+  void begin_epoch(int epoch, std::int64_t steps_done = 0);
   /// One step over `samples` data is done. `terms` is called only if the bar is redrawn now.
   void step(std::int64_t samples, const std::function<ElboTerms()>& terms);
   /// Prints the epoch's line (unless kOff), also above the bar.

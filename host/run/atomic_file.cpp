@@ -158,6 +158,13 @@ void AtomicFile::fail(std::string_view action, int error, std::size_t wanted) {
                   had_old ? "The old file is untouched" : "No file was left", advice(error)));
 }
 
+bool is_machine_failure(int error) {
+  for (const int machine : {ENOSPC, EDQUOT, EIO, EMFILE, ENFILE, ENOMEM}) {
+    if (error == machine) return true;
+  }
+  return false;
+}
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
   AtomicFile file(path);
   file.write(text);

@@ -45,6 +45,10 @@ class AtomicFile {
   std::uint64_t written_ = 0;
 };
 
+/// Whether a system call failed (with this errno) because the disk is full or fails, or the machine has no
+/// more of something, and not because of what was asked for.
+bool is_machine_failure(int error);
+
 /// Makes `path` hold `text`, by an AtomicFile; throws as that does.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 

@@ -57,12 +57,23 @@ struct Trained {
     state.epoch = 17;
   }
   void save(const std::filesystem::path& run) const {
-    save_checkpoint(run_files(run).checkpoint, config, kShape, vae, state);
+    save_checkpoint(run_files(run).checkpoint, config, kShape, vae, state, progress, "{}");
   }
 
   RunConfig config;
   Vae vae;
   ModelState<CpuExec> state;
+  // Sums that no decimal of few digits holds.
+  RunProgress progress{.steps = 3,
+                       .totals = {.log_px_given_z = -1.0 / 3,
+                                  .kl = 1e-300,
+                                  .elbo = -0.1,
+                                  .bound = std::numeric_limits<double>::denorm_min(),
+                                  .count = 384,
+                                  .clamped = (std::int64_t{1} << 40) + 1},
+                       .seconds = 0.3,
+                       .best_epoch = 12,
+                       .best_elbo = -97.1 / 7};
 };
 
 bool same_bits(const Buffer<CpuExec, float>& a, const Buffer<CpuExec, float>& b) {
@@ -84,6 +95,17 @@ TEST(Checkpoint, KeepsEveryBit) {
     EXPECT_TRUE(same_bits(loaded.state.v, model.state.v));
     EXPECT_EQ(loaded.state.step, model.state.step);
     EXPECT_EQ(loaded.state.epoch, model.state.epoch);
+    EXPECT_EQ(loaded.progress.steps, 3);
+    EXPECT_EQ(loaded.progress.totals.log_px_given_z, -1.0 / 3);
+    EXPECT_EQ(loaded.progress.totals.kl, 1e-300);
+    EXPECT_EQ(loaded.progress.totals.elbo, -0.1);
+    EXPECT_EQ(loaded.progress.totals.bound, std::numeric_limits<double>::denorm_min());
+    EXPECT_EQ(loaded.progress.totals.count, 384);
+    EXPECT_EQ(loaded.progress.totals.clamped, (std::int64_t{1} << 40) + 1);
+    EXPECT_EQ(loaded.progress.seconds, 0.3);
+    EXPECT_EQ(loaded.progress.best_epoch, 12);
+    EXPECT_EQ(loaded.progress.best_elbo, -97.1 / 7);
+    EXPECT_EQ(loaded.ledger, "{}");
     EXPECT_EQ(loaded.shape, kShape);
     EXPECT_EQ(to_toml(loaded.config), to_toml(config));
     EXPECT_EQ(loaded.config.lr, config.lr);
@@ -98,7 +120,8 @@ TEST(Checkpoint, SavingWhatWasLoadedGivesTheSameFile) {
   const Trained model;
   model.save(run.path());
   const LoadedRun loaded = load_run(run.path());
-  save_checkpoint(run_files(again.path()).checkpoint, loaded.config, loaded.shape, loaded.vae, loaded.state);
+  save_checkpoint(run_files(again.path()).checkpoint, loaded.config, loaded.shape, loaded.vae, loaded.state,
+                  loaded.progress, loaded.ledger);
   EXPECT_EQ(read_bytes(run_files(run.path()).checkpoint), read_bytes(run_files(again.path()).checkpoint));
 }
 
@@ -169,6 +192,10 @@ TEST(Checkpoint, WhatDoesNotFitItselfIsRefused) {
       {{{"step", ""}}, "step is '', not a count"},
       {{{"step", "9223372036854775808"}}, "step is '9223372036854775808', not a count"},
       {{{"epoch", "2147483648"}}, "epoch is '2147483648', not a count"},
+      {{{"epoch_steps", "-1"}}, "epoch_steps is '-1', not a count"},
+      {{{"epoch_kl", "much"}}, "epoch_kl is 'much', not a number"},
+      {{{"epoch_count", "(none)"}}, "'epoch_count' is missing"},
+      {{{"best_elbo", "(none)"}}, "'best_elbo' is missing"},
       {{{"height", "5"}}, "pictures of 5 x 4"},
   };
   for (const Bad& bad : cases) {
@@ -192,6 +219,47 @@ TEST(Checkpoint, AMissingMomentIsNamed) {
     EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { load_run(run.path()); }),
                     std::string("there is no tensor '") + name + "'"));
   }
+}
+
+TEST(Checkpoint, ATensorThatTheModelHasNotIsNamed) {
+  const TempFolder run;
+  Trained().save(run.path());
+  const std::filesystem::path path = run_files(run.path()).checkpoint;
+  const SafetensorsFile file(path);
+  const std::vector<float> wings{1, 2};
+  std::vector<TensorToWrite> tensors{{"encoder.7.wings", {2}, wings}};
+  for (const std::string& name : file.names())
+    tensors.push_back({name, file.shape(name), file.tensor(name, file.shape(name))});
+  write_safetensors(path, tensors, file.metadata());
+  EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { load_run(run.path()); }),
+                  "has no tensor 'encoder.7.wings', shape [2]"));
+}
+
+TEST(Checkpoint, AFileMayBeNamedItself) {
+  const TempFolder run;
+  Trained().save(run.path());
+  EXPECT_EQ(load_run(run / "checkpoint.safetensors").state.epoch, 17);
+}
+
+// A file that the first version wrote: two epochs of 157 steps on builtin:linear-gaussian.
+TEST(Checkpoint, TheFirstFormatIsRead) {
+  const std::filesystem::path file =
+      std::filesystem::path(FELBO_SOURCE_DIR) / "tests/data/checkpoint-1.safetensors";
+  const LoadedRun loaded = load_run(file);
+  EXPECT_EQ(loaded.state.epoch, 2);
+  EXPECT_EQ(loaded.state.step, 314);
+  EXPECT_EQ(loaded.config.seed, 3u);
+  EXPECT_EQ(loaded.config.latent, "1");
+  EXPECT_EQ(loaded.config.keep, 1);
+  EXPECT_EQ(loaded.shape, (ImageShape{8, 8}));
+  EXPECT_EQ(loaded.progress.steps, 0);
+  EXPECT_EQ(loaded.progress.best_epoch, 0);
+  EXPECT_EQ(loaded.ledger, "");
+  const TempFolder run;
+  std::string damaged = read_bytes(file);
+  damaged[damaged.size() - 9] ^= 1;
+  write_bytes(run / "checkpoint.safetensors", damaged);
+  EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { load_run(run.path()); }), "tensors are damaged"));
 }
 
 TEST(Checkpoint, ADamagedFileIsRefused) {

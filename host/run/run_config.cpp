@@ -367,6 +367,8 @@ void validate(const RunConfig& config, std::int64_t dimensions) {
               "instance by a symbolic link",
               config.data);
   FELBO_CHECK(config.save_every >= 1, "--save-every must be at least 1, got {}", config.save_every);
+  FELBO_CHECK(config.save_steps >= 0, "--save-steps must be 0 or more steps, got {}", config.save_steps);
+  FELBO_CHECK(config.keep >= 1, "--keep must be at least 1, got {}", config.keep);
   FELBO_CHECK(config.track_gap >= 0, "--track-gap must be 0 or more epochs, got {}", config.track_gap);
 }
 

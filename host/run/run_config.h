@@ -51,7 +51,9 @@ struct RunConfig {
 
   std::uint64_t seed = 0;
   int save_every = 1;
-  int track_gap = 0;  // epochs from one estimate of log p(x) to the next; 0: none
+  std::int64_t save_steps = 0;  // steps from one checkpoint to the next within an epoch; 0: none there
+  int keep = 1;                 // checkpoints of the run's way that are kept
+  int track_gap = 0;            // epochs from one estimate of log p(x) to the next; 0: none
   int threads = 0;
   std::string device = "auto";
   std::string precision = "fp32";

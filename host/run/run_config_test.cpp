@@ -46,6 +46,8 @@ void expect_same(const RunConfig& got, const RunConfig& want) {
   EXPECT_EQ(got.lr_schedule, want.lr_schedule);
   EXPECT_EQ(got.seed, want.seed);
   EXPECT_EQ(got.save_every, want.save_every);
+  EXPECT_EQ(got.save_steps, want.save_steps);
+  EXPECT_EQ(got.keep, want.keep);
   EXPECT_EQ(got.track_gap, want.track_gap);
   EXPECT_EQ(got.threads, want.threads);
   EXPECT_EQ(got.device, want.device);
@@ -95,6 +97,8 @@ RunConfig other_than_default() {
   c.adam_epsilon = std::nextafter(1e-8, 1.0);
   c.seed = 12345678901234567890u;
   c.save_every = 3;
+  c.save_steps = 5;
+  c.keep = 4;
   c.track_gap = 2;
   c.threads = 4;
   c.device = "cuda:1";
@@ -435,6 +439,8 @@ TEST(RunConfigParts, RefusesWhatIsOutOfRangeAndNamesTheFlag) {
       {"--lr-schedule", [](auto& c) { c.lr_schedule = "sometimes"; }},
       {"1e+300", [](auto& c) { c.lr = 1e300; }},  // infinite in float
       {"--save-every", [](auto& c) { c.save_every = 0; }},
+      {"--save-steps", [](auto& c) { c.save_steps = -1; }},
+      {"--keep", [](auto& c) { c.keep = 0; }},
       {"--track-gap", [](auto& c) { c.track_gap = -1; }},
       {"config.toml cannot hold", [](auto& c) { c.data = "latin-1 \xe4"; }},
   };

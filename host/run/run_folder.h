@@ -1,15 +1,18 @@
 // A run is a folder; these are its files.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace felbo {
 
 struct RunFiles {
   std::filesystem::path config;           // config.toml
   std::filesystem::path metrics;          // metrics.jsonl, a line an epoch
-  std::filesystem::path checkpoint;       // checkpoint.safetensors
+  std::filesystem::path checkpoint;       // checkpoint.safetensors, the last one
+  std::filesystem::path best;             // best.safetensors, that of the best held-out ELBO
   std::filesystem::path samples;          // samples.png
   std::filesystem::path reconstructions;  // reconstructions.png
   std::filesystem::path evaluation;       // evaluation.json, of `felbo evaluate --save`
@@ -21,21 +24,40 @@ RunFiles run_files(const std::filesystem::path& run);
 /// `force` is false. Writes nothing.
 void check_new_run(const std::filesystem::path& run, bool force);
 
+/// RUN/checkpoint-STEP.safetensors: one that --keep keeps.
+std::filesystem::path kept_checkpoint(const std::filesystem::path& run, std::int64_t step);
+/// The steps of the kept checkpoints, rising.
+std::vector<std::int64_t> kept_steps(const std::filesystem::path& run);
+
+/// Gives the file `from` the second name `to` in the same folder, in place of what `to` was, whole or not at
+/// all: a hard link, or a copy where the file system has none. Throws as AtomicFile does.
+void link_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Keeps the checkpoint just saved at `step` under a name of its own, and of those only the last `keep`; with
+/// `keep` = 1 there are none beside checkpoint.safetensors. Those of later steps, which a run that went on
+/// from an earlier one may find, are removed. Throws as AtomicFile does.
+void keep_checkpoint(const std::filesystem::path& run, std::int64_t step, int keep);
+
 /// Removes what processes that were killed while they wrote the run's files left behind (AtomicFile's
 /// NAME.tmp-PID-N): those of no process that runs. This process counts as none that runs, because its number
 /// may have been another's (in a container, it often is): call it before anything is written. A file that
 /// cannot be removed is named in a warning.
 void remove_leftovers(const std::filesystem::path& run);
 
-/// Makes the folder and removes what an earlier run left in it, leftovers too. Throws std::invalid_argument
-/// if it cannot be made.
+/// Makes the folder. Throws std::invalid_argument if it cannot be made, std::runtime_error if the disk is
+/// full or fails.
+void create_folder(const std::filesystem::path& run);
+
+/// Makes the folder and removes what an earlier run left in it, leftovers too: its checkpoint first, so that
+/// what is left of it half-way is no run. Throws as create_folder() does.
 void create_run(const std::filesystem::path& run);
 
-/// Adds a line to the metrics; throws std::runtime_error if it cannot be written whole.
+/// Adds a line to the metrics and flushes it to the disk; throws std::runtime_error if it cannot be written
+/// whole.
 void append_metrics(const std::filesystem::path& metrics, const std::string& line);
 
-/// Keeps the lines whose "epoch" is at most `epoch`: those that the checkpoint knows of. Throws
-/// std::invalid_argument if a kept line is not JSON.
+/// Keeps the lines whose "epoch" is at most `epoch`: those that the checkpoint knows of. Warns if one of them
+/// is missing. Throws std::invalid_argument if a kept line is not JSON.
 void truncate_metrics(const std::filesystem::path& metrics, int epoch);
 
 }  // namespace felbo

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/run/atomic_file.h"
 #include "host/run/test_files.h"
 
 namespace felbo {
@@ -16,14 +17,15 @@ using testing_files::TempFolder;
 using testing_files::write_bytes;
 using Names = std::vector<std::string>;
 
-const char* const kFiles[] = {"config.toml", "metrics.jsonl", "checkpoint.safetensors", "samples.png",
-                              "reconstructions.png"};
+const char* const kFiles[] = {"config.toml",      "metrics.jsonl", "checkpoint.safetensors",
+                              "best.safetensors", "samples.png",   "reconstructions.png"};
 
 TEST(RunFolder, NamesItsFiles) {
   const RunFiles files = run_files("run");
   EXPECT_EQ(files.config, "run/config.toml");
   EXPECT_EQ(files.metrics, "run/metrics.jsonl");
   EXPECT_EQ(files.checkpoint, "run/checkpoint.safetensors");
+  EXPECT_EQ(files.best, "run/best.safetensors");
   EXPECT_EQ(files.samples, "run/samples.png");
   EXPECT_EQ(files.reconstructions, "run/reconstructions.png");
 }
@@ -88,8 +90,12 @@ std::string ended_process() {
 
 TEST(RunFolder, LeftoversOfProcessesThatEndedAreRemoved) {
   const std::string ended = ended_process(), own = std::to_string(::getpid());
-  const Names removed{"checkpoint.safetensors.tmp-" + ended + "-0", "config.toml.tmp-" + ended + "-17",
-                      "metrics.jsonl.tmp-" + own + "-0", "samples.png.tmp-" + ended + "-1"};
+  const Names removed{"checkpoint.safetensors.tmp-" + ended + "-0",
+                      "config.toml.tmp-" + ended + "-17",
+                      "metrics.jsonl.tmp-" + own + "-0",
+                      "samples.png.tmp-" + ended + "-1",
+                      "best.safetensors.tmp-" + ended + "-0",
+                      "checkpoint-00000012.safetensors.tmp-" + ended + "-0"};
   const Names kept{"checkpoint.safetensors",
                    "checkpoint.safetensors.tmp-" + ended,
                    "checkpoint.safetensors.tmp-" + ended + "-",
@@ -117,6 +123,52 @@ TEST(RunFolder, CreatingRemovesLeftovers) {
   write_bytes(folder / ("checkpoint.safetensors.tmp-" + ended_process() + "-0"), "half");
   create_run(folder.path());
   EXPECT_EQ(folder.names(), Names{});
+}
+
+TEST(RunFolder, KeepsTheLastCheckpointsUnderTheirSteps) {
+  const TempFolder folder;
+  for (const int step : {7, 14, 21, 28}) {
+    write_bytes(folder / "checkpoint.safetensors", std::to_string(step));
+    keep_checkpoint(folder.path(), step, 3);
+  }
+  EXPECT_EQ(folder.names(), (Names{"checkpoint-00000014.safetensors", "checkpoint-00000021.safetensors",
+                                   "checkpoint-00000028.safetensors", "checkpoint.safetensors"}));
+  EXPECT_EQ(read_bytes(folder / "checkpoint-00000014.safetensors"), "14");
+  EXPECT_EQ(kept_steps(folder.path()), (std::vector<std::int64_t>{14, 21, 28}));
+
+  // A run that went on from step 21 has not yet taken step 28.
+  write_bytes(folder / "checkpoint.safetensors", "again");
+  keep_checkpoint(folder.path(), 21, 2);
+  EXPECT_EQ(kept_steps(folder.path()), (std::vector<std::int64_t>{14, 21}));
+  EXPECT_EQ(read_bytes(folder / "checkpoint-00000021.safetensors"), "again");
+  keep_checkpoint(folder.path(), 30, 1);
+  EXPECT_EQ(folder.names(), Names{"checkpoint.safetensors"});
+}
+
+TEST(RunFolder, OtherFilesAreNoKeptCheckpoints) {
+  const TempFolder folder;
+  const Names others{"checkpoint--1.safetensors", "checkpoint-.safetensors", "checkpoint-1x.safetensors",
+                     "checkpoint-9.json", "checkpoint.safetensors"};
+  for (const std::string& name : others) write_bytes(folder / name, "mine");
+  EXPECT_EQ(kept_steps(folder.path()), std::vector<std::int64_t>());
+  keep_checkpoint(folder.path(), 1, 1);
+  EXPECT_EQ(folder.names(), others);
+}
+
+// The second name keeps the bytes when the first goes on to others.
+TEST(RunFolder, ALinkIsTheFileOfItsTime) {
+  const TempFolder folder;
+  write_file_atomically(folder / "a", "one");
+  link_file(folder / "a", folder / "b");
+  link_file(folder / "a", folder / "b");  // the same file already
+  write_file_atomically(folder / "a", "two");
+  EXPECT_EQ(read_bytes(folder / "b"), "one");
+  link_file(folder / "a", folder / "b");
+  EXPECT_EQ(read_bytes(folder / "b"), "two");
+  EXPECT_EQ(folder.names(), (Names{"a", "b"}));
+  EXPECT_TRUE(has(message_of<std::runtime_error>([&] { link_file(folder / "none", folder / "b"); }),
+                  "b: cannot write: No such file"));
+  EXPECT_EQ(read_bytes(folder / "b"), "two");
 }
 
 TEST(RunMetrics, LinesAreAppendedWhole) {

@@ -206,6 +206,14 @@ void add_run_options(CLI::App& app, RunConfig& c) {
   app.add_option("--save-every", c.save_every,
                  "Epochs from one checkpoint to the next; the last epoch always saves")
       ->group(kRun);
+  app.add_option("--save-steps", c.save_steps,
+                 "Steps from one checkpoint to the next within an epoch; 0: only at ends of epochs")
+      ->group(kRun);
+  app.add_option(
+         "--keep", c.keep,
+         "Keep the last N checkpoints that --save-every asks for, as checkpoint-STEP.safetensors; 1: "
+         "only the last, checkpoint.safetensors. The best by held-out ELBO is best.safetensors always")
+      ->group(kRun);
   app.add_option("--track-gap", c.track_gap,
                  "Every this many epochs (0: never) also estimate log p(x) and KL(q(z|x) || p(z|x)) of a few "
                  "held-out data, by importance weights, as columns of metrics.jsonl")

@@ -15,6 +15,7 @@
 #include <system_error>
 
 #include "host/run/atomic_file.h"
+#include "host/run/sha256.h"
 #include "kernels/common/check.h"
 
 namespace felbo {
@@ -25,25 +26,43 @@ using nlohmann::json;
 static_assert(std::endian::native == std::endian::little, "safetensors files are little endian");
 
 constexpr const char* kMetadata = "__metadata__";
-constexpr const char* kDataChecksum = "crc32";
-constexpr const char* kHeaderChecksum = "header_crc32";
 constexpr const char* kAdvice = "restore a copy of the file or train again";
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMostHeaderBytes = 100'000'000;  // the format's own bound
 constexpr std::uint64_t kAlignment = 8;
 
-/// The checksum goes on from `sum`, 0 at the start. (zlib takes a null pointer as a request for the start
-/// value.)
-uLong add_to_crc32(uLong sum, std::span<const std::byte> bytes) {
-  return bytes.empty() ? sum : crc32_z(sum, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+using Pieces = std::span<const std::span<const std::byte>>;
+
+/// (zlib takes a null pointer as a request for the start value.)
+std::string crc32_of(Pieces pieces) {
+  uLong sum = 0;
+  for (const auto bytes : pieces) {
+    if (!bytes.empty()) sum = crc32_z(sum, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  }
+  return fmt::format("{:08x}", sum);
 }
 
-std::string hex_digits(uLong sum) { return fmt::format("{:08x}", sum); }
+std::string sha256_of(Pieces pieces) {
+  Sha256 sum;
+  for (const auto bytes : pieces) sum.update(bytes);
+  return sum.hex_digest();
+}
 
-std::string header_checksum(json header) {
-  header[kMetadata].erase(kHeaderChecksum);
+/// A checksum of the tensors' bytes, in one metadata entry, and of the header, in another.
+struct ChecksumKind {
+  const char* data;
+  const char* header;
+  std::string (*of)(Pieces);
+};
+constexpr ChecksumKind kWritten{"sha256", "header_sha256", sha256_of};
+/// What is verified where it is found: earlier versions wrote CRCs.
+constexpr ChecksumKind kRead[] = {kWritten, {"crc32", "header_crc32", crc32_of}};
+
+std::string header_checksum(const ChecksumKind& kind, json header) {
+  header[kMetadata].erase(kind.header);
   const std::string text = header.dump();
-  return hex_digits(add_to_crc32(0, std::as_bytes(std::span(text))));
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
+  return kind.of(std::span(&bytes, 1));
 }
 
 /// The number of elements of a shape; false if it does not fit 2^61 (so that its bytes fit 63 bits).
@@ -69,16 +88,18 @@ void check_to_write(const std::filesystem::path& path, const TensorToWrite& tens
 }
 
 std::string checksum_of(std::span<const TensorToWrite> tensors) {
-  uLong sum = 0;
-  for (const TensorToWrite& tensor : tensors) sum = add_to_crc32(sum, std::as_bytes(tensor.data));
-  return hex_digits(sum);
+  std::vector<std::span<const std::byte>> pieces;
+  for (const TensorToWrite& tensor : tensors) pieces.push_back(std::as_bytes(tensor.data));
+  return kWritten.of(pieces);
 }
 
 json make_header(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
                  const std::map<std::string, std::string>& metadata) {
-  for (const char* reserved : {kDataChecksum, kHeaderChecksum}) {
-    FELBO_CHECK(!metadata.contains(reserved), "{}: the metadata entry '{}' is written by felbo itself",
-                path.string(), reserved);
+  for (const ChecksumKind& kind : kRead) {
+    for (const char* reserved : {kind.data, kind.header}) {
+      FELBO_CHECK(!metadata.contains(reserved), "{}: the metadata entry '{}' is written by felbo itself",
+                  path.string(), reserved);
+    }
   }
   json header = {{kMetadata, metadata}};
   std::uint64_t offset = 0;
@@ -89,8 +110,8 @@ json make_header(const std::filesystem::path& path, std::span<const TensorToWrit
     header[tensor.name] = {{"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
-  header[kMetadata][kDataChecksum] = checksum_of(tensors);
-  header[kMetadata][kHeaderChecksum] = header_checksum(header);
+  header[kMetadata][kWritten.data] = checksum_of(tensors);
+  header[kMetadata][kWritten.header] = header_checksum(kWritten, header);
   return header;
 }
 
@@ -127,7 +148,12 @@ class InputFile {
     FELBO_CHECK(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status),
                 "{}: expected a safetensors file, found a folder or a device; name the file itself", path_);
     fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    FELBO_CHECK(fd_ >= 0, "{}: cannot open the file: {}", path_, std::generic_category().message(errno));
+    const int reason = errno;
+    if (fd_ < 0 && is_machine_failure(reason)) {
+      throw std::runtime_error(
+          fmt::format("{}: cannot open the file: {}", path_, std::generic_category().message(reason)));
+    }
+    FELBO_CHECK(fd_ >= 0, "{}: cannot open the file: {}", path_, std::generic_category().message(reason));
     struct stat info {};
     if (::fstat(fd_, &info) == 0) size_ = static_cast<std::uint64_t>(info.st_size);
   }
@@ -204,6 +230,9 @@ class HeaderGuard {
 
 json parse_header(const std::string& text, const std::string& path) {
   HeaderGuard guard(path);
+  const std::size_t end = text.find('\0');  // where the parser would stop without a word
+  FELBO_CHECK(end == std::string::npos, "{}: the header is not valid JSON at byte {} of the file; {}", path,
+              kLengthBytes + end + 1, kAdvice);
   try {
     return json::parse(text, std::ref(guard));
   } catch (const json::parse_error& error) {
@@ -307,20 +336,22 @@ std::map<std::string, std::string> parse_metadata(const json& header, const std:
   return metadata;
 }
 
-/// Both checksums or, in a file of another program, neither.
-void check_checksums(const json& header, std::map<std::string, std::string>& metadata,
-                     std::span<const std::byte> data, const std::string& path) {
-  const auto data_sum = metadata.extract(kDataChecksum);
-  const auto header_sum = metadata.extract(kHeaderChecksum);
+/// Both checksums of a kind or, in a file of another program, neither. The header's goes first: it vouches
+/// for the other.
+void check_checksums(const ChecksumKind& kind, const json& header,
+                     std::map<std::string, std::string>& metadata, std::span<const std::byte> data,
+                     const std::string& path) {
+  const auto data_sum = metadata.extract(kind.data);
+  const auto header_sum = metadata.extract(kind.header);
   FELBO_CHECK(data_sum.empty() == header_sum.empty(),
-              "{}: only one of the metadata entries '{}' and '{}' is there; {}", path, kDataChecksum,
-              kHeaderChecksum, kAdvice);
+              "{}: only one of the metadata entries '{}' and '{}' is there; {}", path, kind.data, kind.header,
+              kAdvice);
   if (data_sum.empty()) return;
-  const std::string got_header = header_checksum(header);
+  const std::string got_header = header_checksum(kind, header);
   FELBO_CHECK(header_sum.mapped() == got_header,
               "{}: the header is damaged: its checksum is {}, {} was expected; {}", path, got_header,
               header_sum.mapped(), kAdvice);
-  const std::string got = hex_digits(add_to_crc32(0, data));
+  const std::string got = kind.of(std::span(&data, 1));
   FELBO_CHECK(data_sum.mapped() == got,
               "{}: the tensors are damaged: their checksum is {}, {} was expected; {}", path, got,
               data_sum.mapped(), kAdvice);
@@ -352,7 +383,8 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
 
   data_.resize(data_bytes / sizeof(float));
   file.read(std::as_writable_bytes(std::span(data_)));
-  check_checksums(header, metadata_, std::as_bytes(std::span(data_)), name);
+  for (const ChecksumKind& kind : kRead)
+    check_checksums(kind, header, metadata_, std::as_bytes(std::span(data_)), name);
   for (const Entry& entry : entries) {
     tensors_[entry.name] = {entry.shape, entry.begin / sizeof(float),
                             (entry.end - entry.begin) / sizeof(float)};

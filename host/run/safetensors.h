@@ -19,16 +19,17 @@ struct TensorToWrite {
 };
 
 /// Writes the tensors in the order given, by an AtomicFile: `path` holds either its old content or all of the
-/// new. Two metadata entries are added for SafetensorsFile to verify, 8 hex digits each: `crc32` (of the
-/// tensors' bytes) and `header_crc32` (of the header's JSON without that entry, keys sorted, no white space).
-/// Throws std::invalid_argument for a name used twice or reserved, text that is not UTF-8, metadata that
-/// names one of the two entries, or a shape that does not fit its data; and as AtomicFile does.
+/// new. Two metadata entries are added for SafetensorsFile to verify, 64 hex digits each: `sha256` (of the
+/// tensors' bytes) and `header_sha256` (of the header's JSON without that entry, keys sorted, no white
+/// space). Throws std::invalid_argument for a name used twice or reserved, text that is not UTF-8, metadata
+/// that names an entry of a checksum, or a shape that does not fit its data; and as AtomicFile does.
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata);
 
 /// A safetensors file, read into memory once (as much memory as the file is long). The constructor checks
 /// everything before anything can be asked for: sizes, JSON, types, shapes, offsets (no overlap, no hole),
-/// duplicate names and the checksums. Files of other programs, which have no checksums, are accepted.
+/// duplicate names and the checksums: `sha256`, or the `crc32` and `header_crc32` that earlier versions wrote
+/// in its place. Files of other programs, which have no checksums, are accepted.
 class SafetensorsFile {
  public:
   /// Throws std::invalid_argument if the file is missing, unreadable or not valid in any point, naming the

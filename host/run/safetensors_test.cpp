@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "host/run/sha256.h"
 #include "host/run/test_files.h"
 
 namespace felbo {
@@ -109,7 +110,6 @@ TEST(SafetensorsTest, AFileWithoutTensorsIsAFile) {
 }
 
 TEST(SafetensorsTest, TheBytesAreTheFormats) {
-  ASSERT_EQ(crc32_by_definition("123456789"), "cbf43926");  // the check value of CRC-32
   const TempFolder folder;
   write_example(folder / "file");
   const std::string bytes = read_bytes(folder / "file");
@@ -124,8 +124,31 @@ TEST(SafetensorsTest, TheBytesAreTheFormats) {
             nlohmann::json::parse(R"({"dtype":"F32","shape":[2,3],"data_offsets":[0,24]})"));
   EXPECT_EQ(header["a scalar"],
             nlohmann::json::parse(R"({"dtype":"F32","shape":[],"data_offsets":[32,36]})"));
-  EXPECT_EQ(header["__metadata__"]["crc32"], crc32_by_definition(data));
+  EXPECT_EQ(header["__metadata__"]["sha256"], sha256(std::as_bytes(std::span(data))));
+  nlohmann::json signed_part = header;
+  signed_part["__metadata__"].erase("header_sha256");
+  const std::string text = signed_part.dump();
+  EXPECT_EQ(header["__metadata__"]["header_sha256"], sha256(std::as_bytes(std::span(text))));
   EXPECT_EQ(std::memcmp(data.data() + 24, kBias.data(), 8), 0);
+}
+
+// As earlier versions wrote it.
+TEST(SafetensorsTest, AFileWithCrcsIsVerifiedByThem) {
+  ASSERT_EQ(crc32_by_definition("123456789"), "cbf43926");  // the check value of CRC-32
+  const TempFolder folder;
+  nlohmann::json header = {{"t", {{"dtype", "F32"}, {"shape", {2}}, {"data_offsets", {0, 8}}}}};
+  header["__metadata__"] = {{"crc32", crc32_by_definition("abcdefgh")}};
+  header["__metadata__"]["header_crc32"] = crc32_by_definition(header.dump());
+  write_bytes(folder / "file", file_bytes(header.dump(), "abcdefgh"));
+  EXPECT_EQ(SafetensorsFile(folder / "file").tensor("t", {2}).size(), 2u);
+  EXPECT_TRUE(SafetensorsFile(folder / "file").metadata().empty());
+  write_bytes(folder / "file", file_bytes(header.dump(), "abcdefgi"));
+  EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { SafetensorsFile(folder / "file"); }),
+                  "the tensors are damaged"));
+  header["t"]["shape"] = {2, 1};
+  write_bytes(folder / "file", file_bytes(header.dump(), "abcdefgh"));
+  EXPECT_TRUE(has(message_of<std::invalid_argument>([&] { SafetensorsFile(folder / "file"); }),
+                  "the header is damaged"));
 }
 
 TEST(SafetensorsTest, ThePythonPackageReadsIt) {
@@ -147,7 +170,7 @@ print(sorted(metadata), repr(metadata["config"]), metadata["step"])
             "bias float32 (2,) 00004040000080ff\n"
             "empty float32 (0, 7) \n"
             "z/weights float32 (2, 3) 0000803f000000800000c07f01000000997696fecdcccc3d\n"
-            "['config', 'crc32', 'header_crc32', 'step'] 'latent = 20\\n\"µ\"' 1200\n");
+            "['config', 'header_sha256', 'sha256', 'step'] 'latent = 20\\n\"µ\"' 1200\n");
 }
 
 TEST(SafetensorsTest, ReadsFilesOfThePythonPackage) {
@@ -222,6 +245,8 @@ TEST(SafetensorsTest, HeadersThatBreakTheFormatAreRefused) {
       {R"({"__metadata__":{"a":"1","a":"2"}})", "the header holds 'a' twice"},
       {R"({"__metadata__":{"crc32":"0"},"t":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
        "only one of the metadata entries"},
+      {R"({"__metadata__":{"sha256":"0"},"t":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
+       "only one of the metadata entries 'sha256'"},
       {R"({"__metadata__":{"a":{"b":{"c":1}}}})", "nested deeper"},
       {R"({"t":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
        R"("t":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
@@ -343,9 +368,10 @@ TEST(SafetensorsTest, TensorsThatCannotBeStoredAreRefusedAndNothingIsWritten) {
       has(message({{"b", {std::int64_t{1} << 32, std::int64_t{1} << 32}, {}}}), "does not fit its 0 values"));
   EXPECT_TRUE(has(message({{"b\xff", {2}, kBias}}), "is not UTF-8"));
   EXPECT_TRUE(has(message({{"b", {2}, kBias}}, {{"k", "\xff"}}), "is not UTF-8"));
-  EXPECT_TRUE(has(message({{"b", {2}, kBias}}, {{"crc32", "1"}}), "'crc32' is written by felbo itself"));
-  EXPECT_TRUE(
-      has(message({{"b", {2}, kBias}}, {{"header_crc32", "1"}}), "'header_crc32' is written by felbo"));
+  for (const std::string entry : {"crc32", "header_crc32", "sha256", "header_sha256"}) {
+    EXPECT_TRUE(
+        has(message({{"b", {2}, kBias}}, {{entry, "1"}}), "'" + entry + "' is written by felbo itself"));
+  }
   EXPECT_EQ(folder.names(), Names{});
 }
 

@@ -28,7 +28,7 @@ void check_finite(const std::string& which, int epoch, const ElboTerms& terms) {
 void check_parameters(int epoch, std::int64_t non_finite) {
   if (non_finite == 0) return;
   throw Diverged(
-      fmt::format("after epoch {} {} parameters are NaN or infinite: the run diverged. Try a lower --lr, a "
+      fmt::format("in epoch {} {} parameters became NaN or infinite: the run diverged. Try a lower --lr, a "
                   "warm-up (--warmup-epochs) or narrower --log-var-clamp",
                   epoch, non_finite));
 }

@@ -1,6 +1,7 @@
 // One optimiser step, from the data to the new parameters.
 #pragma once
 
+#include <array>
 #include <map>
 #include <span>
 #include <type_traits>
@@ -152,6 +153,13 @@ class TrainingStep {
     return {sums[0], sums[1],
             sums[2], to_host(exec_, bound_total_.view())[0],
             count_,  to_host(exec_, clamped_.view())[0]};
+  }
+  /// Goes on from the sums of steps that another object took.
+  void restore_totals(const TrainingTotals& t) {
+    upload(exec_, std::array{t.log_px_given_z, t.kl, t.elbo}, totals_.view());
+    upload(exec_, std::array{t.bound}, bound_total_.view());
+    upload(exec_, std::array{t.clamped}, clamped_.view());
+    count_ = t.count;
   }
   /// The sums so far; starts new ones.
   TrainingTotals take_totals() {

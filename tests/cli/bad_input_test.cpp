@@ -110,6 +110,10 @@ class BadInput : public ::testing::TestWithParam<Case> {
   static void write_runs() {
     train("run", {"--data", *folder_ / "good.npy", "--likelihood", "gaussian"});
     train("grey", {"--data", *folder_ / "grey.npy", "--binarize", "dynamic"});
+    // Other data of the same size, since the run began.
+    write("swapped.npy", float_npy(300, 12, 0, 1));
+    train("swapped", {"--data", *folder_ / "swapped.npy", "--likelihood", "gaussian"});
+    write("swapped.npy", float_npy(300, 12, -1, 1));
     train("linear", {"--data", "builtin:linear-gaussian", "--likelihood", "gaussian"});
   }
 
@@ -145,6 +149,21 @@ class BadInput : public ::testing::TestWithParam<Case> {
             }));
     damaged("no_count",
             edited_checkpoint(whole, [](json& h, std::string&) { h["__metadata__"]["step"] = "-3"; }));
+    const auto with_metadata = [&](const char* name, const char* key, const char* value) {
+      damaged(name, edited_checkpoint(whole, [=](json& h, std::string&) { h["__metadata__"][key] = value; }));
+    };
+    with_metadata("sums_missing", "epoch_steps", "1");
+    with_metadata("best_no_number", "best_elbo", "good");
+    with_metadata("ledger_no_json", "ledger", "{");
+    with_metadata("future_format", "format", "felbo-checkpoint-3");
+    damaged("extra_tensor", edited_checkpoint(whole, [](json& h, std::string&) {
+              h["wings"] = {{"dtype", "F32"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
+            }));
+    damaged("hole", edited_checkpoint(whole, [](json& h, std::string&) {
+              h["encoder.0.bias"]["data_offsets"] = h["adam.m.encoder.0.bias"]["data_offsets"];
+            }));
+    damaged("double_precision",
+            edited_checkpoint(whole, [](json& h, std::string&) { h["encoder.0.bias"]["dtype"] = "F64"; }));
     std::filesystem::create_directory(*folder_ / "begun");
     write("begun/config.toml", read_bytes(*folder_ / "run/config.toml"));
   }
@@ -330,6 +349,12 @@ constexpr Case kFlags[] = {
      "warm-up; -1"},
     {"warmup_longer_than_run",
      "train --data ~/grey.npy --binarize dynamic --out ~/never --warmup-epochs 9 --epochs 2", "warm-up; 9"},
+    {"save_steps_negative", "train --data ~/grey.npy --binarize dynamic --out ~/never --save-steps=-1",
+     "--save-steps; -1"},
+    {"save_steps_text", "train --data ~/grey.npy --binarize dynamic --out ~/never --save-steps often",
+     "--save-steps; often"},
+    {"keep_0", "train --data ~/grey.npy --binarize dynamic --out ~/never --keep 0", "--keep; got 0"},
+    {"keep_negative", "train --data ~/grey.npy --binarize dynamic --out ~/never --keep=-2", "--keep; -2"},
     {"save_every_0", "train --data ~/grey.npy --binarize dynamic --out ~/never --save-every 0",
      "--save-every; 0"},
     {"threads_negative", "train --data ~/grey.npy --binarize dynamic --out ~/never --threads=-1",
@@ -405,6 +430,17 @@ constexpr Case kRuns[] = {
     {"checkpoint_of_unknown_config", "evaluate ~/other_config", "line 2; wings"},
     {"checkpoint_lacks_a_tensor", "evaluate ~/missing_tensor", "adam.v.decoder.0.bias"},
     {"checkpoint_step", "evaluate ~/no_count", "step; -3"},
+    {"checkpoint_without_its_sums", "evaluate ~/sums_missing", "'epoch_log_px_given_z' is missing"},
+    {"checkpoint_best", "evaluate ~/best_no_number", "best_elbo; 'good', not a number"},
+    {"checkpoint_ledger", "evaluate ~/ledger_no_json", "ledger is not JSON"},
+    {"checkpoint_of_a_later_format", "evaluate ~/future_format",
+     "felbo-checkpoint-3; reads felbo-checkpoint-1 and felbo-checkpoint-2"},
+    {"checkpoint_with_another_tensor", "evaluate ~/extra_tensor", "no tensor 'wings'"},
+    {"checkpoint_with_a_hole", "evaluate ~/hole", "~/hole; belong to no tensor"},
+    {"checkpoint_of_doubles", "evaluate ~/double_precision", "F64; float32"},
+    {"resume_file", "train --resume ~/run/checkpoint.safetensors", "is a file, not a run's folder"},
+    {"resume_other_data_of_the_same_size", "train --resume ~/swapped --epochs 3",
+     "~/swapped.npy; not those that the run began with; train part; SHA-256"},
 };
 INSTANTIATE_TEST_SUITE_P(Runs, BadInput, ::testing::ValuesIn(kRuns), name_of_case);
 

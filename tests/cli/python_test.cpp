@@ -17,7 +17,7 @@ t = load_file(path)
 with safe_open(path, 'numpy') as f:
     meta = f.metadata()
 config = tomllib.loads(meta['config'])
-assert meta['format'] == 'felbo-checkpoint-1' and int(meta['epoch']) == config['epochs'] == 2, meta
+assert meta['format'] == 'felbo-checkpoint-2' and int(meta['epoch']) == config['epochs'] == 2, meta
 assert all(v.dtype == np.float32 and np.isfinite(v).all() for v in t.values())
 names = sorted(n for n in t if not n.startswith('adam.'))
 assert sorted(t) == sorted(names + ['adam.m.' + n for n in names] + ['adam.v.' + n for n in names]), sorted(t)

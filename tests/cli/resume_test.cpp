@@ -1,8 +1,14 @@
 // A run that was stopped, in whatever way, goes on bit for bit as if it had not been.
+#include <sys/stat.h>
+
+#include <algorithm>
+
 #include "tests/cli/run_program.h"
 
 namespace felbo::cli {
 namespace {
+
+using namespace std::chrono_literals;
 
 /// 4,000 grey pictures: an epoch takes long enough to be killed in.
 class Resume : public ::testing::Test {
@@ -39,10 +45,10 @@ class Resume : public ::testing::Test {
             "7"};
   }
 
+  /// Every file of both, byte for byte.
   void expect_same_run(const std::string& a, const std::string& b) const {
     expect_same_checkpoint(run(a), run(b));
-    EXPECT_EQ(read_metrics(run(a)), read_metrics(run(b)));
-    EXPECT_EQ(read_bytes(folder_ / a / "config.toml"), read_bytes(folder_ / b / "config.toml"));
+    EXPECT_EQ(different_files(timeless_files(run(a)), timeless_files(run(b))), Words());
   }
 
   /// Starts the program and kills it as soon as the run has `lines` lines of metrics.
@@ -93,6 +99,128 @@ TEST_F(Resume, CheckpointsAFewEpochsApart) {
   kill_after(train("killed", 8) + Words{"--save-every", "3"}, "killed", 4);
   felbo_json({"train", "--resume", run("killed")});
   expect_same_run("straight", "killed");
+}
+
+TEST_F(Resume, CheckpointsWithinAnEpoch) {
+  const Words saves{"--save-every", "2", "--save-steps", "5", "--keep", "3", "--objective", "iwae"};
+  felbo_json(train("straight", 8) + saves);
+  kill_after(train("killed", 8) + saves, "killed", 3);
+  felbo_json({"train", "--resume", run("killed")});
+  expect_same_run("straight", "killed");
+  EXPECT_TRUE(std::filesystem::exists(run("killed") + "/checkpoint-00000228.safetensors"));  // 6 x 38 steps
+  EXPECT_FALSE(std::filesystem::exists(run("killed") + "/checkpoint-00000076.safetensors"));
+}
+
+/// Names a file's content among those that had its name, as long as they are replaced whole; 0: there is
+/// none.
+ino_t inode(const std::string& file) {
+  struct stat info {};
+  return ::stat(file.c_str(), &info) == 0 ? info.st_ino : 0;
+}
+
+/// The shell's figure for a program that a signal ended, and the run goes on as if it had not come.
+TEST_F(Resume, AfterASignalThatAsksItToStop) {
+  const auto words = [&](const std::string& name) {
+    Words w = train(name, 60);
+    *(std::find(w.begin(), w.end(), "16")) = "64";
+    return w;
+  };
+  felbo_json(words("straight"));
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string name = "stopped" + std::to_string(signal);
+    Outcome outcome;
+    bool began = false, within_an_epoch = false;
+    for (int stops = 0; stops < 3; ++stops) {
+      const std::string config = run(name) + "/config.toml";
+      const ino_t before = inode(config);
+      Program program(began ? Words{"train", "--resume", run(name)} : words(name));
+      began = true;
+      // config.toml is written anew when the program has begun to listen, and before its first step.
+      while (program.running() && inode(config) == before) std::this_thread::sleep_for(1ms);
+      std::this_thread::sleep_for(10ms * (stops + 1));
+      program.send(signal);
+      outcome = program.wait();
+      ASSERT_EQ(outcome.status, 128 + signal) << "signal " << outcome.signal << " " << outcome.err;
+      EXPECT_EQ(outcome.out, "");
+      for (const std::string& said : {std::string(signal == SIGINT ? "SIGINT" : "SIGTERM"),
+                                      std::string("and saved"), "felbo train --resume " + run(name)})
+        EXPECT_TRUE(has(outcome.err, said));
+      within_an_epoch = within_an_epoch || read_checkpoint(folder_ / name).metadata.contains("epoch_steps");
+    }
+    EXPECT_TRUE(within_an_epoch) << "no signal came within an epoch";
+    felbo_json({"train", "--resume", run(name)});
+    expect_same_run("straight", name);
+  }
+}
+
+/// The best is that of the largest held-out ELBO among the epochs that saved, and any checkpoint can be used.
+TEST_F(Resume, KeepsTheBest) {
+  // A rate that overshoots at the end.
+  felbo_json({"train", "--data", data(), "--out", run("a"), "--binarize", "dynamic", "--hidden", "16",
+              "--latent", "3", "--lr-schedule", "stages:3@1e-3,3@0.3", "--threads", "1"});
+  const std::vector<json> lines = read_metrics(run("a"));
+  const auto best = std::max_element(lines.begin(), lines.end(), [](const json& a, const json& b) {
+    return a["elbo"].get<double>() < b["elbo"].get<double>();
+  });
+  ASSERT_NE(best, lines.end() - 1);
+  const Checkpoint last = read_checkpoint(run("a"));
+  const Checkpoint kept = parse_checkpoint(read_bytes(folder_ / "a/best.safetensors"));
+  EXPECT_EQ(kept.metadata["epoch"], best->at("epoch").dump());
+  EXPECT_EQ(last.metadata["best_epoch"], best->at("epoch").dump());
+  EXPECT_EQ(std::stod(last.metadata["best_elbo"].get<std::string>()), best->at("elbo").get<double>());
+  const json evaluated = felbo_json({"evaluate", run("a") + "/best.safetensors", "--threads", "1"});
+  EXPECT_EQ(evaluated["elbo"], best->at("elbo"));
+}
+
+/// An evaluation says whether it is on the data of the run.
+TEST_F(Resume, OtherDataAreSaidToBeOthers) {
+  felbo_json(train("a", 1));
+  EXPECT_EQ(felbo_json({"evaluate", run("a")})["same_data"], true);
+  const std::string other = folder_ / "other.npy";
+  write_bytes(other, float_npy(300, 64, 0, 1));
+  const Outcome outcome = felbo({"evaluate", run("a"), "--data", other, "--json"});
+  EXPECT_EQ(outcome.object()["same_data"], false);
+  EXPECT_TRUE(has(outcome.err, "not the data of the run: the train part holds 270 rows with SHA-256"));
+}
+
+/// A run has one writer, and a killed one leaves nothing locked.
+TEST_F(Resume, OneProcessAtATime) {
+  Program first(train("a", 400));
+  while (first.running() && !std::filesystem::exists(folder_ / "a/metrics.jsonl"))
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (const Words& second :
+       {Words{"train", "--resume", run("a")}, train("a", 1) + Words{"--force"}, train("a", 1)}) {
+    const Outcome outcome = felbo(second);
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_TRUE(has(outcome.err, run("a")));
+  }
+  EXPECT_TRUE(
+      has(felbo({"train", "--resume", run("a")}).err, "another process is training this run; wait for it"));
+  EXPECT_EQ(felbo({"evaluate", run("a")}).status, 0);  // reading needs no lock
+  first.kill_hard();
+  EXPECT_EQ(first.wait().signal, SIGKILL);
+  const int epoch = std::stoi(read_checkpoint(run("a")).metadata["epoch"].get<std::string>());
+  Program second({"train", "--resume", run("a")});
+  while (second.running() &&
+         std::stoi(read_checkpoint(run("a")).metadata["epoch"].get<std::string>()) <= epoch)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_TRUE(second.running()) << second.wait().err;
+}
+
+/// A file of each format that felbo ever wrote.
+TEST_F(Resume, OfEarlierFormats) {
+  for (const char* version : {"1"}) {
+    const std::filesystem::path file = std::filesystem::path(FELBO_SOURCE_DIR) / "tests/data" /
+                                       (std::string("checkpoint-") + version + ".safetensors");
+    std::filesystem::create_directory(folder_ / version);
+    write_bytes(folder_ / version / "checkpoint.safetensors", read_bytes(file));
+    const json evaluated = felbo_json({"evaluate", run(version), "--threads", "1"});
+    EXPECT_NEAR(evaluated["elbo"].get<double>(), -118.11067, 1e-3);  // as that version said
+    EXPECT_EQ(evaluated["count"], 4000);
+    const json resumed = felbo_json({"train", "--resume", run(version), "--epochs", "3"});
+    EXPECT_EQ(resumed["epochs"], 3);
+    EXPECT_GT(resumed["elbo"].get<double>(), evaluated["elbo"].get<double>());
+  }
 }
 
 TEST_F(Resume, DropsLinesOfMetricsThatTheCheckpointDoesNotKnow) {
@@ -219,6 +347,8 @@ TEST_F(ResumeRefused, WhatAStepDependsOn) {
   refused({"train", "--resume", run("a"), "--epochs", "1"}, {"--epochs 1", "already finished 2"});
   refused({"train", "--resume", run("a"), "--epochs", "0"}, {"epochs", "0"});
   refused({"train", "--resume", run("a"), "--epochs", "3", "--save-every", "0"}, {"--save-every"});
+  refused({"train", "--resume", run("a"), "--epochs", "3", "--save-steps=-1"}, {"--save-steps"});
+  refused({"train", "--resume", run("a"), "--epochs", "3", "--keep", "0"}, {"--keep"});
 }
 
 TEST_F(ResumeRefused, DataThatAreNotThoseOfTheRun) {
@@ -242,7 +372,7 @@ TEST_F(ResumeRefused, RunThatHasNoCheckpointYet) {
   std::filesystem::remove(folder_ / "a" / "checkpoint.safetensors");
   refused({"train", "--resume", run("a")}, {run("a"), "before its first checkpoint", "--force"});
   refused({"train", "--resume", run("none")}, {run("none"), "holds no run"});
-  refused({"train", "--resume", data()}, {data()});
+  refused({"train", "--resume", data()}, {data(), "is a file, not a run's folder"});
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <regex>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -53,6 +54,7 @@ struct Outcome {
 struct RunOptions {
   std::optional<std::uint64_t> largest_file;  // limit on the size of any file it writes, in bytes
   std::string out_to;                         // standard output goes to this file instead
+  Words environment;                          // NAME=VALUE, beside this process's own
 };
 
 /// The program, started with `arguments` and without a shell.
@@ -65,10 +67,16 @@ class Program {
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
+    // What the child needs is made before the fork: another thread may hold a lock at that moment.
+    Words added = options.environment;
+    std::vector<char*> environment;
+    for (char** entry = environ; *entry != nullptr; ++entry) environment.push_back(*entry);
+    for (std::string& entry : added) environment.push_back(entry.data());
+    environment.push_back(nullptr);
     if (!out_ || !err_) throw std::runtime_error("tmpfile failed");
     child_ = ::fork();
     if (child_ < 0) throw std::runtime_error("fork failed");
-    if (child_ == 0) become(argv, options);
+    if (child_ == 0) become(argv, environment, options);
   }
   ~Program() {
     if (child_ <= 0) return;
@@ -79,7 +87,8 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   /// As a power cut would end it: it can clean up nothing.
-  void kill_hard() { ::kill(child_, SIGKILL); }
+  void kill_hard() { send(SIGKILL); }
+  void send(int signal) { ::kill(child_, signal); }
 
   bool running() {
     siginfo_t info{};
@@ -105,7 +114,8 @@ class Program {
   };
   using File = std::unique_ptr<std::FILE, Close>;
 
-  [[noreturn]] void become(const std::vector<char*>& argv, const RunOptions& options) const {
+  [[noreturn]] void become(const std::vector<char*>& argv, const std::vector<char*>& environment,
+                           const RunOptions& options) const {
     if (options.largest_file) {
       const rlimit limit{*options.largest_file, *options.largest_file};
       ::setrlimit(RLIMIT_FSIZE, &limit);
@@ -113,7 +123,7 @@ class Program {
     ::dup2(::fileno(out_.get()), STDOUT_FILENO);
     ::dup2(::fileno(err_.get()), STDERR_FILENO);
     if (!options.out_to.empty() && std::freopen(options.out_to.c_str(), "w", stdout) == nullptr) ::_exit(126);
-    ::execv(argv[0], argv.data());
+    ::execve(argv[0], argv.data(), environment.data());
     ::_exit(127);
   }
 
@@ -180,8 +190,7 @@ std::string edited_checkpoint(const std::string& file, const Edit& edit) {
   std::memcpy(&length, file.data(), sizeof length);
   json header = json::parse(file.substr(8, length));
   std::string data = file.substr(8 + length);
-  header["__metadata__"].erase("crc32");
-  header["__metadata__"].erase("header_crc32");
+  for (const char* sum : {"sha256", "header_sha256"}) header["__metadata__"].erase(sum);
   edit(header, data);
   const std::string text = header.dump();
   length = text.size();
@@ -206,7 +215,7 @@ inline void expect_same_checkpoint(const std::filesystem::path& run_a, const std
   const Checkpoint a = read_checkpoint(run_a), b = read_checkpoint(run_b);
   ASSERT_GE(a.tensors.size(), 12u);  // two layers of weight and bias, each with Adam's two moments
   EXPECT_EQ(different_tensors(a, b), Words());
-  for (const char* key : {"step", "epoch", "seed", "dimensions", "format", "crc32"}) {
+  for (const char* key : {"step", "epoch", "seed", "dimensions", "format", "sha256"}) {
     EXPECT_EQ(a.metadata.at(key), b.metadata.at(key)) << key;
   }
 }
@@ -221,6 +230,34 @@ inline std::vector<json> read_metrics(const std::filesystem::path& run) {
     EXPECT_EQ(lines.back().erase("samples_per_second"), 1u);
   }
   return lines;
+}
+
+/// A file's bytes; of metrics.jsonl without what a clock decides, the rest byte for byte.
+inline std::string timeless_bytes(const std::filesystem::path& file) {
+  static const std::regex clock(",\"samples_per_second\":[^,}]*,\"seconds\":[^,}]*");
+  const std::string bytes = read_bytes(file);
+  return file.filename() == "metrics.jsonl" ? std::regex_replace(bytes, clock, "") : bytes;
+}
+
+/// The names of a run's files, with their timeless bytes.
+inline std::map<std::string, std::string> timeless_files(const std::filesystem::path& run) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(run))
+    files[entry.path().filename()] = timeless_bytes(entry.path());
+  return files;
+}
+
+/// The names that only one of two runs has, or whose bytes differ.
+inline Words different_files(const std::map<std::string, std::string>& a,
+                             const std::map<std::string, std::string>& b) {
+  Words names;
+  for (const auto& [name, bytes] : a) {
+    if (!b.contains(name) || b.at(name) != bytes) names.push_back(name);
+  }
+  for (const auto& [name, bytes] : b) {
+    if (!a.contains(name)) names.push_back(name);
+  }
+  return names;
 }
 
 /// Every file and folder below `folder`, with the files' bytes.
