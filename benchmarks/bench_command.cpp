@@ -1,24 +1,30 @@
 // `felbo bench`: rates, and how much of what the machine allows they are.
 #include <benchmark/benchmark.h>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <ranges>
 #include <regex>
 
 #include "benchmarks/bench_exec.h"
 #include "benchmarks/gradient_bench.h"
 #include "benchmarks/peaks.h"
+#include "benchmarks/scaling_bench.h"
 #include "benchmarks/step_bench.h"
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
 #include "host/report/roofline_page.h"
 #include "host/run/atomic_file.h"
+#include "host/run/ledger.h"
+#include "host/run/run_config.h"
 #include "kernels/common/check.h"
 
 namespace felbo {
@@ -31,6 +37,9 @@ struct BenchFlags {
   int repetitions = 5;
   int draws = 200;
   std::string precision;  // empty: all that the device has
+  std::string shape;      // X-H-...-Z of a step; empty: the usual ones
+  std::int64_t batch = 128;
+  int samples = 1;
   std::filesystem::path out, report;
   bool json = false;
 };
@@ -69,6 +78,10 @@ class Results {
     std::fflush(stdout);
   }
 
+  /// A line for a person.
+  void say(const std::string& line) const {
+    if (!json_) fmt::print("{}\n", line);
+  }
   nlohmann::ordered_json rows() const { return rows_; }
 
  private:
@@ -197,10 +210,33 @@ std::regex filter_of(const BenchFlags& flags) {
   }
 }
 
-/// The steps that are timed: those that the filter matches. benchmarks/peers/workload.py has those of a CPU
-/// too.
+/// The step of --shape. Throws std::invalid_argument unless it is one that this machine's memory can hold.
+bench::StepShape shape_of(const BenchFlags& flags) {
+  std::vector<std::string> widths;
+  for (const auto part : std::views::split(flags.shape, '-')) widths.emplace_back(part.begin(), part.end());
+  FELBO_CHECK(widths.size() >= 2, "--shape {}: expected X-H-Z, as 784-500-20, or more hidden widths",
+              flags.shape);
+  RunConfig config;
+  config.latent = widths.back();
+  config.hidden =
+      widths.size() == 2 ? "none" : fmt::format("{}", fmt::join(widths.begin() + 1, widths.end() - 1, ","));
+  config.batch = flags.batch;
+  config.samples = flags.samples;
+  std::int64_t X = 0;
+  const auto [end, error] = std::from_chars(widths[0].data(), widths[0].data() + widths[0].size(), X);
+  FELBO_CHECK(error == std::errc() && end == widths[0].data() + widths[0].size() && X >= 1,
+              "--shape {}: '{}' is no number of dimensions", flags.shape, widths[0]);
+  validate(config, X);
+  check_memory(config, X, flags.batch);
+  const VaeConfig vae = vae_config(config, X);
+  return {X, vae.hidden, vae.latent, flags.batch, flags.samples};
+}
+
+/// The steps that are timed: that of --shape, else those that the filter matches.
+/// benchmarks/peers/workload.py has those of a CPU too.
 std::vector<bench::StepShape> step_shapes(const BenchFlags& flags, bool on_gpu) {
   if (flags.what != "step" && flags.what != "all") return {};
+  if (!flags.shape.empty()) return {shape_of(flags)};
   std::vector<bench::StepShape> shapes{
       {784, {500}, 20, 128}, {784, {200}, 50, 100}, {784, {2000}, 64, 512}, {784, {2000, 2000}, 64, 512}};
   if (on_gpu) shapes.push_back({4096, {8192, 8192}, 1024, 8192});  // minutes on a CPU
@@ -216,8 +252,10 @@ void bench_steps(Results& results, const std::vector<bench::StepShape>& shapes, 
     const bench::StepTiming t = bench::time_step(shape, precision);
     const double rate = static_cast<double>(t.batch) / t.seconds,
                  products = static_cast<double>(t.batch) / t.product_seconds;
-    results.add("step/" + t.name, fmt::format("B:{}/{}", t.batch, name_of(precision)), t.seconds,
-                std::nullopt, t.flops, std::nullopt,
+    results.add("step/" + t.name,
+                fmt::format("B:{}{}/{}", t.batch,
+                            shape.samples > 1 ? fmt::format("/S:{}", shape.samples) : "", name_of(precision)),
+                t.seconds, std::nullopt, t.flops, std::nullopt,
                 fmt::format("{:.1f}k samples/s; its products alone {:.1f}k: a share of {:.2f}", rate * 1e-3,
                             products * 1e-3, t.share),
                 {{"precision", name_of(precision)},
@@ -225,6 +263,41 @@ void bench_steps(Results& results, const std::vector<bench::StepShape>& shapes, 
                  {"product_samples_per_second", products},
                  {"share_of_products", t.share}});
   }
+}
+
+/// Those of the sweeps that the filter matches.
+std::vector<std::string> scaling_sweeps(const BenchFlags& flags) {
+  if (flags.what != "scaling") return {};
+  std::vector<std::string> names = bench::scaling_names();
+  std::erase_if(names, [filter = filter_of(flags)](const std::string& name) {
+    return !std::regex_search("scaling/" + name, filter);
+  });
+  FELBO_CHECK(!names.empty(), "--filter '{}' matches no sweep of scaling/{}", flags.filter,
+              fmt::join(bench::scaling_names(), ", scaling/"));
+  return names;
+}
+
+void bench_scaling(Results& results, const std::string& varied, Precision precision,
+                   nlohmann::ordered_json& growths) {
+  const bench::Growth growth = bench::measure_growth(varied, precision);
+  for (const bench::SizeCost& c : growth.costs) {
+    results.add("scaling/" + varied, fmt::format("{}:{}/{}", varied, c.size, name_of(precision)), c.seconds,
+                std::nullopt, std::nullopt, std::nullopt,
+                fmt::format("{:.3f} of the line; {} B:{} S:{}", c.on_line, bench::name_of(c.shape),
+                            c.shape.batch, c.shape.samples),
+                {{"precision", name_of(precision)},
+                 {"size", c.size},
+                 {"of_line", c.on_line},
+                 {"samples_per_second", static_cast<double>(c.shape.batch) / c.seconds}});
+  }
+  results.say(fmt::format("    seconds = {:.3g} + {:.3g} {}, within {:.1f} %; exponent {:.3f}", growth.offset,
+                          growth.slope, varied, 100.0 * growth.departure, growth.exponent));
+  growths.push_back({{"varied", varied},
+                     {"precision", name_of(precision)},
+                     {"offset_seconds", growth.offset},
+                     {"seconds_each", growth.slope},
+                     {"departure", growth.departure},
+                     {"exponent", growth.exponent}});
 }
 
 void bench_gradients(const BenchFlags& flags, Results& results) {
@@ -246,6 +319,9 @@ void bench_gradients(const BenchFlags& flags, Results& results) {
   }
 }
 
+/// The day, in UTC: "2026-01-31".
+std::string today() { return fmt::format("{:%F}", fmt::gmtime(std::time(nullptr))); }
+
 /// The most memory that this process has had.
 double peak_memory_mb() {
   rusage usage{};
@@ -256,8 +332,8 @@ double peak_memory_mb() {
 void run_bench(const BenchFlags& flags) {
   const bool all = flags.what == "all";
   FELBO_CHECK(all || flags.what == "kernels" || flags.what == "gemm" || flags.what == "step" ||
-                  flags.what == "gradients",
-              "bench what? kernels, gemm, step, gradients or all; got '{}'", flags.what);
+                  flags.what == "scaling" || flags.what == "gradients",
+              "bench what? kernels, gemm, step, scaling, gradients or all; got '{}'", flags.what);
   FELBO_CHECK(flags.draws >= 2 && flags.draws <= 1'000'000, "--draws must be between 2 and 1000000, got {}",
               flags.draws);
   FELBO_CHECK(flags.repetitions >= 2 && flags.repetitions <= 1000,
@@ -272,10 +348,11 @@ void run_bench(const BenchFlags& flags) {
   if (!cuda) bench::bench_exec().emplace<CpuExec>(flags.device.threads);
   const std::string device = bench::on_device([](const auto& exec) { return describe_device(exec); });
   const std::vector<bench::StepShape> shapes = step_shapes(flags, cuda.has_value());
+  const std::vector<std::string> sweeps = scaling_sweeps(flags);
   if (!flags.json) fmt::print("{}; medians\n", device);
   Results results(flags.json);
-  nlohmann::ordered_json measured{
-      {"tool", "felbo"}, {"version", FELBO_VERSION}, {"device", device}, {"machine", cpu_name()}};
+  nlohmann::ordered_json measured{{"tool", "felbo"}, {"version", FELBO_VERSION}, {"commit", program_commit()},
+                                  {"date", today()}, {"device", device},         {"machine", cpu_name()}};
   if (all || flags.what == "kernels") {
     const Peaks peaks = bench_kernels(flags, results);
     measured["peaks"] = {{"gb_per_s", peaks.bytes_per_second * 1e-9},
@@ -285,6 +362,9 @@ void run_bench(const BenchFlags& flags) {
   const std::vector<Precision> in = precisions(flags, cuda.has_value());
   if (all || flags.what == "gemm") bench_gemm(results, in);
   for (const Precision precision : in) bench_steps(results, shapes, precision);
+  for (const Precision precision : in) {
+    for (const std::string& varied : sweeps) bench_scaling(results, varied, precision, measured["growth"]);
+  }
   if (all || flags.what == "gradients") bench_gradients(flags, results);
   measured["peak_memory_mb"] = peak_memory_mb();
   measured["results"] = results.rows();
@@ -307,10 +387,16 @@ void check_flags(const CLI::App& command, const BenchFlags& flags) {
       command.get_option("--repetitions")->count() == 0 || flags.what == "kernels" || flags.what == "all",
       "--repetitions goes with bench kernels (or all), not with bench {}", flags.what);
   FELBO_CHECK(command.get_option("--filter")->count() == 0 || flags.what == "kernels" ||
-                  flags.what == "step" || flags.what == "all",
-              "--filter goes with bench kernels and bench step (or all), not with bench {}", flags.what);
-  FELBO_CHECK(flags.precision.empty() || flags.what == "gemm" || flags.what == "step" || flags.what == "all",
-              "--precision goes with bench gemm and bench step (or all), not with bench {}", flags.what);
+                  flags.what == "step" || flags.what == "scaling" || flags.what == "all",
+              "--filter goes with bench kernels, step and scaling (or all), not with bench {}", flags.what);
+  FELBO_CHECK(flags.precision.empty() || flags.what == "gemm" || flags.what == "step" ||
+                  flags.what == "scaling" || flags.what == "all",
+              "--precision goes with bench gemm, step and scaling (or all), not with bench {}", flags.what);
+  FELBO_CHECK(flags.shape.empty() || (flags.what == "step" && flags.filter.empty()),
+              "--shape goes with bench step, without --filter");
+  FELBO_CHECK(!flags.shape.empty() || (command.get_option("--batch")->count() == 0 &&
+                                       command.get_option("--samples")->count() == 0),
+              "--batch and --samples go with --shape");
   FELBO_CHECK(command.get_option("--draws")->count() == 0 || flags.what == "gradients" || flags.what == "all",
               "--draws goes with bench gradients (or all), not with bench {}", flags.what);
 }
@@ -322,15 +408,21 @@ void add_bench_command(CLI::App& app) {
       app.add_subcommand("bench", "Time the ops and the training step against what this machine allows");
   auto flags = std::make_shared<BenchFlags>();
   command->option_defaults()->always_capture_default();
-  command->add_option("WHAT", flags->what,
-                      "kernels, gemm, step, gradients (how the objectives' estimates scatter) or all");
+  command->add_option(
+      "WHAT", flags->what,
+      "kernels, gemm, step, gradients (how the objectives' estimates scatter) or all of these; or "
+      "scaling: how a step's cost grows with each size");
   command->add_option("--filter", flags->filter,
-                      "Regular expression: the kernels and steps whose name matches");
+                      "Regular expression: the kernels, steps and sweeps whose name matches");
+  command->add_option("--shape", flags->shape,
+                      "Widths X-H-...-Z of the one step to time, as 784-500-20 (step)");
+  command->add_option("--batch", flags->batch, "Data a step of --shape");
+  command->add_option("--samples", flags->samples, "Samples of z a datum in a step of --shape");
   command->add_option("--repetitions", flags->repetitions, "Timings of which the median is taken (kernels)");
   command->add_option("--draws", flags->draws,
                       "Draws of the noise that variances are taken over (gradients)");
   command->add_option("--precision", flags->precision,
-                      "fp32, tf32 or bf16 (gemm, step); all that the device has if not given");
+                      "fp32, tf32 or bf16 (gemm, step, scaling); all that the device has if not given");
   command->add_option("--threads", flags->device.threads, "CPU threads, 0 for all cores");
   command->add_option("--device", flags->device.device, "auto, cpu, cuda or cuda:N");
   command->add_option("--out", flags->out, "Also write the object of --json to this file, FILE.json");

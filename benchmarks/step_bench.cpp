@@ -4,11 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <span>
-
 #include "benchmarks/timer.h"
-#include "host/train/shuffle.h"
-#include "host/train/training_step.h"
 
 namespace felbo::bench {
 namespace {
@@ -21,35 +17,25 @@ struct Product {
 
 /// The products of a step: one a layer forward, the weights' gradient, and the input's but for the first
 /// layer.
-std::vector<Product> products_of(const Vae& vae, std::int64_t batch) {
+std::vector<Product> products_of(const Vae& vae, std::int64_t batch, int samples) {
   std::vector<Product> products;
   for (const Mlp* mlp : {&vae.encoder(), &vae.decoder()}) {
+    const std::int64_t rows = mlp == &vae.encoder() ? batch : batch * samples;
     for (const Layer& layer : mlp->layers()) {
-      products.push_back({'N', 'N', batch, layer.out, layer.in});
-      products.push_back({'T', 'N', layer.in, layer.out, batch});
+      products.push_back({'N', 'N', rows, layer.out, layer.in});
+      products.push_back({'T', 'N', layer.in, layer.out, rows});
       if (&layer != &vae.encoder().layers().front())
-        products.push_back({'N', 'T', batch, layer.in, layer.out});
+        products.push_back({'N', 'T', rows, layer.in, layer.out});
     }
   }
   return products;
 }
 
-DataPart random_bytes(std::int64_t rows, std::int64_t cols) {
-  DataPart part{.rows = rows, .cols = cols};
-  part.bytes.resize(static_cast<std::size_t>(rows * cols));
-  std::uint32_t word = 1;
-  for (std::uint8_t& byte : part.bytes) {
-    word = word * 1664525u + 1013904223u;
-    byte = static_cast<std::uint8_t>(word >> 24);
-  }
-  return part;
-}
-
 /// The products alone, in the order of the step.
 class Products {
  public:
-  Products(const CpuExec& exec, const Vae& vae, std::int64_t batch)
-      : exec_(exec), products_(products_of(vae, batch)) {
+  Products(const CpuExec& exec, const Vae& vae, std::int64_t batch, int samples)
+      : exec_(exec), products_(products_of(vae, batch, samples)) {
     for (const Product& p : products_) {
       a_.emplace_back(exec, p.m * p.k);
       b_.emplace_back(exec, p.k * p.n);
@@ -78,12 +64,14 @@ class Products {
 template <class T>
 class DenseLayers {
  public:
-  DenseLayers(const CudaExec& exec, const Vae& vae, const ModelState<CudaExec>& state, std::int64_t batch)
+  DenseLayers(const CudaExec& exec, const Vae& vae, const ModelState<CudaExec>& state, std::int64_t batch,
+              int samples)
       : exec_(exec),
         vae_(vae),
         state_(state),
         batch_(batch),
-        work_(exec, vae, batch, 1, true),
+        rows_(batch * samples),
+        work_(exec, vae, batch, samples, true),
         rounded_(exec, kRounds ? vae.table().size() : 0),
         gradient_(exec, vae.table().size()) {
     if constexpr (kRounds) round_to_bfloat16(exec, {state.parameters.view(), rounded_.view()});
@@ -93,13 +81,13 @@ class DenseLayers {
     replay_(exec_, [&] {
       const MlpParameters<T> parameters = this->parameters();
       const View<const T, 2> x = input();
-      const View<T, 2> z = work_.z.matrix(batch_, vae_.config().latent);
+      const View<T, 2> z = work_.z.matrix(rows_, vae_.config().latent);
       const View<T, 2> grad_posterior = work_.grad_posterior.matrix(batch_, 2 * vae_.config().latent);
       forward(exec_, vae_.encoder(), parameters, vae_.table(), x, work_.encoder);
       forward(exec_, vae_.decoder(), parameters, vae_.table(), z, work_.decoder);
       backward(exec_, vae_.decoder(), parameters, vae_.table(), z, work_.decoder,
-               work_.decoder.result(vae_.decoder(), batch_), gradient_.view(),
-               work_.grad_z.matrix(batch_, vae_.config().latent));
+               work_.decoder.result(vae_.decoder(), rows_), gradient_.view(),
+               work_.grad_z.matrix(rows_, vae_.config().latent));
       backward(exec_, vae_.encoder(), parameters, vae_.table(), x, work_.encoder, grad_posterior,
                gradient_.view(), {});
     });
@@ -125,7 +113,7 @@ class DenseLayers {
   const CudaExec& exec_;
   const Vae& vae_;
   const ModelState<CudaExec>& state_;
-  std::int64_t batch_;
+  std::int64_t batch_, rows_;  // of the encoder, of the decoder
   VaeWorkspace<CudaExec, T> work_;
   Buffer<CudaExec, BFloat16> rounded_;
   Buffer<CudaExec, float> gradient_;
@@ -134,45 +122,29 @@ class DenseLayers {
 #endif
 
 template <class T>
-Products products_alone(const CpuExec& exec, const Vae& vae, const ModelState<CpuExec>&, std::int64_t batch) {
-  return {exec, vae, batch};
+Products products_alone(const CpuExec& exec, const Vae& vae, const ModelState<CpuExec>&, std::int64_t batch,
+                        int samples) {
+  return {exec, vae, batch, samples};
 }
 #if FELBO_WITH_CUDA
 template <class T>
 DenseLayers<T> products_alone(const CudaExec& exec, const Vae& vae, const ModelState<CudaExec>& state,
-                              std::int64_t batch) {
-  return {exec, vae, state, batch};
+                              std::int64_t batch, int samples) {
+  return {exec, vae, state, batch, samples};
 }
 #endif
 
 /// T: as TrainingStep's.
 template <class T, class Exec>
 StepTiming time_step_on(const Exec& exec, const StepShape& shape) {
-  const std::int64_t X = shape.dimensions, batch = shape.batch;
-  const std::int64_t rows = std::max<std::int64_t>(20000, batch);
-  const DataPart part = random_bytes(rows, X);
-  const ResidentData<Exec> data(exec, part);
-  const Vae vae({.dimensions = X, .latent = shape.latent, .hidden = shape.hidden});
-  ModelState<CpuExec> initial(CpuExec(1), vae);
-  std::ranges::copy(initial_parameters(vae, {std::vector<double>(static_cast<std::size_t>(X), 0.5), 0.1}, 0),
-                    initial.parameters.data());
-  ModelState<Exec> state = state_on(exec, vae, std::move(initial));
-  TrainingStep<Exec, T> step(exec, vae, data, state, {.max_batch = batch, .binarize = Binarize::kDynamic});
-  const std::vector<std::uint32_t> order = epoch_order(0, 0, rows);
-  const std::int64_t steps = rows / batch;
-  const std::span<const std::uint32_t> full_batches{order.data(), static_cast<std::size_t>(steps * batch)};
-  const std::vector<StepRates> rates(static_cast<std::size_t>(steps), {.lr = 1e-4});
-  std::int64_t taken = 0;
-  const auto one_step = [&] {
-    if (taken++ % steps == 0) step.begin(full_batches, rates);
-    step();
-  };
-  auto products = products_alone<T>(exec, vae, state, batch);
+  SteppedModel<Exec, T> step(exec, shape);
+  auto products = products_alone<T>(exec, step.vae(), step.state(), shape.batch, shape.samples);
   const PairedTiming timing = time_in_pairs(
-      exec, [&] { products(); }, one_step, 15, 0.15);
+      exec, [&] { products(); }, [&] { step(); }, 15, 0.15);
   double flops = 0.0;
-  for (const Product& p : products_of(vae, batch)) flops += 2.0 * static_cast<double>(p.m * p.n * p.k);
-  return {name_of(shape), batch, timing.second, timing.first, timing.ratio, flops};
+  for (const Product& p : products_of(step.vae(), shape.batch, shape.samples))
+    flops += 2.0 * static_cast<double>(p.m * p.n * p.k);
+  return {name_of(shape), shape.batch, timing.second, timing.first, timing.ratio, flops};
 }
 
 StepTiming time_step_in(const CpuExec& exec, const StepShape& shape, Precision) {
@@ -187,6 +159,17 @@ StepTiming time_step_in(const CudaExec& exec, const StepShape& shape, Precision 
 #endif
 
 }  // namespace
+
+DataPart random_bytes(std::int64_t rows, std::int64_t cols) {
+  DataPart part{.rows = rows, .cols = cols};
+  part.bytes.resize(static_cast<std::size_t>(rows * cols));
+  std::uint32_t word = 1;
+  for (std::uint8_t& byte : part.bytes) {
+    word = word * 1664525u + 1013904223u;
+    byte = static_cast<std::uint8_t>(word >> 24);
+  }
+  return part;
+}
 
 std::string name_of(const StepShape& shape) {
   std::vector<std::int64_t> widths{shape.dimensions};

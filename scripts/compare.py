@@ -31,6 +31,8 @@ def read(path):
     for key in ["tool", "version", "results", *SAME_FOR_ALL]:
         if key not in result:
             fail(f"{path}: no '{key}'; it was not written by felbo bench or by a script of benchmarks/peers")
+    if result["tool"] not in ["felbo", *PEERS]:
+        fail(f"{path}: '{result['tool']}' is no tool that is compared: felbo, {', '.join(PEERS)}")
     result["path"] = path
     return result
 

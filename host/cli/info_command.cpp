@@ -13,6 +13,7 @@
 
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
+#include "host/run/ledger.h"
 
 namespace felbo {
 namespace {
@@ -45,6 +46,8 @@ std::vector<std::string> devices() {
 nlohmann::ordered_json info() {
   const dnnl_version_t* dnnl = dnnl_version();
   return {{"version", FELBO_VERSION},
+          {"commit", program_commit()},
+          {"machine", cpu_name()},
           {"compiler", compiler()},
           {"arch", FELBO_ARCH_NAME},
           {"cuda", FELBO_CUDA_VERSION},

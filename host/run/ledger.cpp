@@ -114,6 +114,8 @@ std::string fingerprint(const DataPart& part) {
   return sha256(std::as_bytes(std::span(text)));
 }
 
+std::string program_commit() { return FELBO_COMMIT; }
+
 std::string make_ledger(const RunConfig& config, const DataSet& data, const std::string& device) {
   ordered_json json{
       {"units",

@@ -9,6 +9,9 @@
 
 namespace felbo {
 
+/// The commit that the program was built from, "unknown" outside a checkout.
+std::string program_commit();
+
 /// 64 hexadecimal digits that name the rows of a part as they stand in memory: their number, columns, type
 /// and values (of sparse rows the elements). It is the SHA-256 of a line of sizes and of the SHA-256 of each
 /// piece of 2^20 bytes, which are made in parallel.
