@@ -35,11 +35,14 @@ def run(command):
 
 
 def write_npy(path, rows, cols):
-    """Random bytes in NumPy's format 1.0."""
+    """Random bytes in NumPy's format 1.0. Row by row: a child's peak memory counts what this process had when it forked."""
     header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({rows}, {cols}), }}"
     header += " " * (-(len(header) + 11) % 64) + "\n"
-    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
-                     + random.Random(0).randbytes(rows * cols))
+    noise = random.Random(0)
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+        for _ in range(rows):
+            file.write(noise.randbytes(cols))
 
 
 def timed(name, what, command, runs):
@@ -60,9 +63,9 @@ def measure(felbo, folder, runs):
         write_npy(data, rows, 784)
         memory = run([felbo, "train", "--data", data, *model, "--epochs", "1", "--out", run_folder, "--force"])[1]
         results.append({"name": "memory/train", "params": f"784-500-20 B:128 rows:{rows}", "rows": rows, "peak_memory_mb": memory})
-    write_npy(data, 200, 784)
+    write_npy(data, 2000, 784)  # a tenth of them is held out, as in the run
     for samples in (1, 100, 1000, 5000):
-        seconds, memory = run([felbo, "evaluate", run_folder, "--data", data, "--valid-fraction", "0", "--samples", str(samples)])
+        seconds, memory = run([felbo, "evaluate", run_folder, "--data", data, "--samples", str(samples)])
         results.append({"name": "memory/evaluate", "params": f"200 data S:{samples}", "samples": samples, "seconds": seconds,
                         "peak_memory_mb": memory})
     return results

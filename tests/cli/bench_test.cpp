@@ -61,5 +61,46 @@ TEST(Bench, AStepOfAGivenShapeCountsItsProducts) {
   EXPECT_EQ(row["flops"], 2.0 * 5 * (2 * 30 * 7 + 3 * 7 * 6) + 2.0 * 10 * (3 * 3 * 7 + 3 * 7 * 30));
 }
 
+/// docs/performance.md, as scripts/performance_page.py holds it to docs/results.
+class PerformancePage : public ::testing::Test {
+ protected:
+  Outcome check(const std::string& page) const {
+    const std::string out = folder_ / "out", err = folder_ / "err";
+    const std::string command =
+        std::string("python3 '") + FELBO_SOURCE_DIR + "/scripts/performance_page.py' '" + page + "'";
+    const int status = std::system((command + " > '" + out + "' 2> '" + err + "'").c_str());
+    return {.status = WEXITSTATUS(status), .out = read_bytes(out), .err = read_bytes(err)};
+  }
+  /// The page with the first `from` replaced.
+  std::string changed(const std::string& from, const std::string& to) const {
+    std::string page = read_bytes(kPage);
+    const std::size_t at = page.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    page.replace(at, from.size(), to);
+    write_bytes(folder_ / "page.md", page);
+    return folder_ / "page.md";
+  }
+
+  const std::string kPage = std::string(FELBO_SOURCE_DIR) + "/docs/performance.md";
+  TempFolder folder_;
+};
+
+TEST_F(PerformancePage, IsWhatTheResultsGive) {
+  const Outcome outcome = check(kPage);
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+}
+
+TEST_F(PerformancePage, AnotherFigureIsSeen) {
+  const Outcome outcome = check(changed("<!--/-->", "9<!--/-->"));
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("is not what the results give"), std::string::npos) << outcome.err;
+}
+
+TEST_F(PerformancePage, AFigureOfNoResultIsSeen) {
+  const Outcome outcome = check(changed("\n\n", "\n\nIt does 12.5 GB/s.\n\n"));
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("outside the marks: '12.5"), std::string::npos) << outcome.err;
+}
+
 }  // namespace
 }  // namespace felbo::cli
