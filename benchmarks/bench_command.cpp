@@ -1,8 +1,6 @@
 // `felbo bench`: rates, and how much of what the machine allows they are.
 #include <benchmark/benchmark.h>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <charconv>
@@ -15,20 +13,23 @@
 #include <regex>
 
 #include "benchmarks/bench_exec.h"
+#include "benchmarks/bench_json.h"
 #include "benchmarks/gradient_bench.h"
 #include "benchmarks/peaks.h"
 #include "benchmarks/scaling_bench.h"
 #include "benchmarks/step_bench.h"
+#include "benchmarks/train_bench.h"
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
 #include "host/report/roofline_page.h"
 #include "host/run/atomic_file.h"
-#include "host/run/ledger.h"
 #include "host/run/run_config.h"
 #include "kernels/common/check.h"
 
 namespace felbo {
 namespace {
+
+using bench::or_null;
 
 struct BenchFlags {
   std::string what = "all";
@@ -46,10 +47,6 @@ struct BenchFlags {
 
 /// Traffic from which an op's data cannot stay in the caches of this generation of machines.
 constexpr double kOutOfCache = 128e6;
-
-nlohmann::ordered_json or_null(std::optional<double> value) {
-  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
-}
 
 /// A row of the results; the table for a person is printed as the rows come.
 class Results {
@@ -319,21 +316,11 @@ void bench_gradients(const BenchFlags& flags, Results& results) {
   }
 }
 
-/// The day, in UTC: "2026-01-31".
-std::string today() { return fmt::format("{:%F}", fmt::gmtime(std::time(nullptr))); }
-
-/// The most memory that this process has had.
-double peak_memory_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
-
 void run_bench(const BenchFlags& flags) {
   const bool all = flags.what == "all";
   FELBO_CHECK(all || flags.what == "kernels" || flags.what == "gemm" || flags.what == "step" ||
                   flags.what == "scaling" || flags.what == "gradients",
-              "bench what? kernels, gemm, step, scaling, gradients or all; got '{}'", flags.what);
+              "bench what? kernels, gemm, step, train, scaling, gradients or all; got '{}'", flags.what);
   FELBO_CHECK(flags.draws >= 2 && flags.draws <= 1'000'000, "--draws must be between 2 and 1000000, got {}",
               flags.draws);
   FELBO_CHECK(flags.repetitions >= 2 && flags.repetitions <= 1000,
@@ -351,8 +338,7 @@ void run_bench(const BenchFlags& flags) {
   const std::vector<std::string> sweeps = scaling_sweeps(flags);
   if (!flags.json) fmt::print("{}; medians\n", device);
   Results results(flags.json);
-  nlohmann::ordered_json measured{{"tool", "felbo"}, {"version", FELBO_VERSION}, {"commit", program_commit()},
-                                  {"date", today()}, {"device", device},         {"machine", cpu_name()}};
+  nlohmann::ordered_json measured = bench::measured_on(device);
   if (all || flags.what == "kernels") {
     const Peaks peaks = bench_kernels(flags, results);
     measured["peaks"] = {{"gb_per_s", peaks.bytes_per_second * 1e-9},
@@ -366,7 +352,7 @@ void run_bench(const BenchFlags& flags) {
     for (const std::string& varied : sweeps) bench_scaling(results, varied, precision, measured["growth"]);
   }
   if (all || flags.what == "gradients") bench_gradients(flags, results);
-  measured["peak_memory_mb"] = peak_memory_mb();
+  measured["peak_memory_mb"] = bench::peak_memory_mb();
   measured["results"] = results.rows();
   if (!flags.out.empty()) write_file_atomically(flags.out, measured.dump(2) + "\n");
   if (!flags.report.empty())
@@ -374,15 +360,9 @@ void run_bench(const BenchFlags& flags) {
   if (flags.json) print_json(measured);
 }
 
-void check_output(const char* flag, const std::filesystem::path& path, const char* ending) {
-  if (path.empty()) return;
-  FELBO_CHECK(path.extension() == ending, "{} {}: the name must end in {}", flag, path.string(), ending);
-  check_can_write(path);
-}
-
 void check_flags(const CLI::App& command, const BenchFlags& flags) {
-  check_output("--out", flags.out, ".json");
-  check_output("--report", flags.report, ".html");
+  bench::check_output("--out", flags.out, ".json");
+  bench::check_output("--report", flags.report, ".html");
   FELBO_CHECK(
       command.get_option("--repetitions")->count() == 0 || flags.what == "kernels" || flags.what == "all",
       "--repetitions goes with bench kernels (or all), not with bench {}", flags.what);
@@ -411,7 +391,7 @@ void add_bench_command(CLI::App& app) {
   command->add_option(
       "WHAT", flags->what,
       "kernels, gemm, step, gradients (how the objectives' estimates scatter) or all of these; or "
-      "scaling: how a step's cost grows with each size");
+      "scaling: how a step's cost grows with each size; or train, which has flags of its own");
   command->add_option("--filter", flags->filter,
                       "Regular expression: the kernels, steps and sweeps whose name matches");
   command->add_option("--shape", flags->shape,
@@ -429,7 +409,9 @@ void add_bench_command(CLI::App& app) {
   command->add_option("--report", flags->report,
                       "Also write a page, FILE.html: the roofline of the kernels and the table");
   command->add_flag("--json", flags->json, "Print one JSON object as the last line of standard output");
-  command->callback([command, flags] {
+  CLI::App* train = bench::add_train_bench(*command);
+  command->callback([command, flags, train] {
+    if (train->parsed()) return;
     check_flags(*command, *flags);
     run_bench(*flags);
   });

@@ -8,11 +8,9 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <set>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -20,6 +18,7 @@
 
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
+#include "host/cli/new_model.h"
 #include "host/data/spread_rows.h"
 #include "host/evaluate/generate.h"
 #include "host/report/png_writer.h"
@@ -45,15 +44,6 @@ struct TrainFlags {
   bool json = false;
   bool fraction_given = false;  // --valid-fraction on the command line; config.toml always holds one
 };
-
-std::string read_text(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  FELBO_CHECK(in.good() && !std::filesystem::is_directory(path), "--config {}: cannot be read",
-              path.string());
-  return text.str();
-}
 
 /// A run ready to train, in host memory; nothing is written yet.
 struct PreparedRun {
@@ -95,39 +85,17 @@ struct Training {
   std::string ledger;
 };
 
-DataMoments moments(const DataPart& train, const Likelihood& likelihood) {
-  DataMoments m{column_means(train), mean_column_variance(train), {}};
-  if (likelihood.family == LikelihoodFamily::kCategorical)
-    m.level_shares = level_shares(train, likelihood.categories);
-  return m;
-}
-
-/// Steps of the whole run; throws std::invalid_argument if they are more than the noise counter can name.
-void check_steps(const RunConfig& config, std::int64_t rows) {
-  const std::int64_t steps = steps_per_epoch(rows, config.batch);
-  const int epochs = lr_schedule(config).epochs();
-  FELBO_CHECK(steps * epochs < std::int64_t{1} << 32,
-              "{} epochs of {} steps: the noise counter has room for 2^32 steps; lower --epochs or raise "
-              "--batch",
-              epochs, steps);
-}
-
-PreparedRun start_new(TrainFlags& flags) {
+PreparedRun start_new(const TrainFlags& flags) {
   check_new_run(flags.out, flags.force);
   RunLock lock = std::filesystem::exists(flags.out) ? RunLock(flags.out) : RunLock();
-  DataSet data = load_run_data(flags.config.data, flags.config, flags.fraction_given);
-  set_categories(flags.config, data);
-  validate(flags.config, data.train.cols);
-  check_memory(flags.config, data.train.cols, data.train.rows);
-  warn_of_domain(flags.config, data);
-  check_steps(flags.config, data.train.rows);
-  flags.config.epochs = lr_schedule(flags.config).epochs();
-  set_family_defaults(flags.config);
-  Vae vae(vae_config(flags.config, data.train.cols));
-  ModelState<CpuExec> state(CpuExec(1), vae);
-  const DataMoments of_train = moments(data.train, vae.config().likelihood);
-  std::ranges::copy(initial_parameters(vae, of_train, flags.config.seed), state.parameters.data());
-  return {flags.config, std::move(data), std::move(vae), std::move(state), flags.out, {}, std::move(lock)};
+  NewModel model = new_model(flags.config, flags.fraction_given);
+  return {std::move(model.config),
+          std::move(model.data),
+          std::move(model.vae),
+          std::move(model.state),
+          flags.out,
+          {},
+          std::move(lock)};
 }
 
 /// What may change when a run goes on: how long, where and how fast, but nothing that a step depends on.
@@ -563,7 +531,7 @@ void train_on(const CudaExec& exec, PreparedRun prepared, const TrainFlags& flag
 }
 #endif
 
-void run_train(const CLI::App& command, TrainFlags& flags) {
+void run_train(const CLI::App& command, const TrainFlags& flags) {
   const auto start = Clock::now();
   if (!flags.resume.empty()) check_resume_flags(command, flags);
   PreparedRun prepared = flags.resume.empty() ? start_new(flags) : go_on(command, flags);
@@ -588,11 +556,7 @@ void add_train_command(CLI::App& app) {
   add_run_options(*command, flags->config);
   command->callback([command, flags] {
     flags->fraction_given = command->get_option("--valid-fraction")->count() > 0;
-    if (!flags->config_file.empty() && flags->resume.empty()) {
-      apply_toml(*command, read_text(flags->config_file), flags->config_file.string());
-    }
-    FELBO_CHECK(command->get_option("--lr")->count() == 0 || lr_schedule(flags->config).uses_base_rate(),
-                "--lr {}: the schedule {} has rates of its own", flags->config.lr, flags->config.lr_schedule);
+    complete_config(*command, flags->resume.empty() ? flags->config_file : "", flags->config);
     run_train(*command, *flags);
   });
 }
