@@ -39,7 +39,7 @@ struct TrainBenchFlags {
 };
 
 /// Flags of `felbo train` that a training without a folder has no use for.
-constexpr const char* kOfFolders[] = {"--save-every", "--save-steps", "--keep", "--track-gap"};
+constexpr const char* kOfFolders[] = {"--save-every", "--save-steps", "--keep", "--track-gap", "--events"};
 
 /// Where the training stood at the end of an epoch, counted from its beginning.
 struct TrainedTo {

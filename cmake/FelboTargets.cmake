@@ -116,7 +116,7 @@ function(felbo_install_package)
     install(TARGETS felbo_cuda EXPORT felboTargets)
   endif()
   install(DIRECTORY kernels host DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/felbo FILES_MATCHING PATTERN "*.h"
-          PATTERN "*_reference.h" EXCLUDE PATTERN "test_files.h" EXCLUDE PATTERN "cli" EXCLUDE PATTERN "check" EXCLUDE
+          PATTERN "*_reference.h" EXCLUDE PATTERN "test_files.h" EXCLUDE PATTERN "*_test_reader.h" EXCLUDE PATTERN "cli" EXCLUDE PATTERN "check" EXCLUDE
           PATTERN "oracle" EXCLUDE)
   install(EXPORT felboTargets NAMESPACE felbo:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/felbo)
   configure_package_config_file(cmake/felboConfig.cmake.in felboConfig.cmake

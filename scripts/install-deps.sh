@@ -9,6 +9,7 @@ packages=(
   build-essential cmake ninja-build ccache                           # build
   libdnnl-dev libfmt-dev libspdlog-dev nlohmann-json3-dev            # libraries
   libcli11-dev libtomlplusplus-dev libpng-dev zlib1g-dev libzip-dev libssl-dev libeigen3-dev
+  libprotobuf-dev protobuf-compiler
   libbenchmark-dev libgtest-dev librandom123-dev                     # benchmarks and tests
   libboost-context-dev                                               # the CUDA emulator (FELBO_BUILD_EMULATED)
   python3 python3-venv curl ca-certificates                          # file tests, data sets
@@ -60,7 +61,7 @@ if ! command -v chromium >/dev/null && grep -qs '^ID=debian' /etc/os-release; th
     echo "felbo: chromium could not be installed: the tests that look at pages will skip" >&2
 fi
 
-# The tests check that numpy and safetensors read what felbo writes; without them those tests say that they skip.
+# The tests check that numpy, safetensors and TensorBoard read what felbo writes; without them those tests say that they skip.
 requirements=tests/requirements.txt
 stamp=build/venv/installed.txt
 if ! cmp -s "$requirements" "$stamp"; then

@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -21,6 +23,7 @@
 #include "host/cli/new_model.h"
 #include "host/data/spread_rows.h"
 #include "host/evaluate/generate.h"
+#include "host/report/event_file.h"
 #include "host/report/png_writer.h"
 #include "host/run/atomic_file.h"
 #include "host/run/ledger.h"
@@ -99,8 +102,8 @@ PreparedRun start_new(const TrainFlags& flags) {
 }
 
 /// What may change when a run goes on: how long, where and how fast, but nothing that a step depends on.
-const std::set<std::string> kMayChange{"--epochs",     "--threads", "--device",   "--save-every",
-                                       "--save-steps", "--keep",    "--track-gap"};
+const std::set<std::string> kMayChange{"--epochs",     "--threads", "--device",    "--save-every",
+                                       "--save-steps", "--keep",    "--track-gap", "--events"};
 
 void check_resume_flags(const CLI::App& command, const TrainFlags& flags) {
   FELBO_CHECK(flags.out.empty() && flags.config_file.empty() && !flags.force,
@@ -153,6 +156,7 @@ PreparedRun go_on(const CLI::App& command, const TrainFlags& flags) {
   if (given("--save-steps")) config.save_steps = flags.config.save_steps;
   if (given("--keep")) config.keep = flags.config.keep;
   if (given("--track-gap")) config.track_gap = flags.config.track_gap;
+  if (given("--events")) config.events = flags.config.events;
   if (flags.config.epochs && flags.config.epochs != config.epochs) {
     FELBO_CHECK(config.lr_schedule == "constant",
                 "--epochs {}: the run's schedule {} was laid out for {} epochs and cannot be extended",
@@ -193,6 +197,25 @@ void name_checkpoint(const Training<Exec>& t) {
   keep_checkpoint(t.run, t.state.step, t.config.keep);
 }
 
+/// Seconds since 1970.
+double wall_time() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+/// The event file of the epochs that the metrics hold, in place of what an earlier process wrote: of epochs,
+/// perhaps, that its checkpoint did not know of.
+template <class Exec>
+void begin_events(const Training<Exec>& t) {
+  const RunFiles files = run_files(t.run);
+  if (!writes_events(t.config)) {
+    std::filesystem::remove(files.events);
+    return;
+  }
+  std::ostringstream metrics;
+  if (std::filesystem::exists(files.metrics)) metrics << std::ifstream(files.metrics).rdbuf();
+  rewrite_events(t.run, report::event_file_of(metrics.str(), wall_time()));
+}
+
 /// The run's folder, as it must stand before the first step. A run that cannot begin leaves nothing behind,
 /// and one that has begun can go on.
 template <class Exec>
@@ -208,6 +231,7 @@ void open_folder(const TrainFlags& flags, Training<Exec>& t) {
     truncate_metrics(run_files(t.run).metrics, t.state.epoch);
     name_checkpoint(t);
   }
+  begin_events(t);
   write_file_atomically(run_files(t.run).config, to_toml(t.config));
 }
 
@@ -395,7 +419,9 @@ class EpochLoop {
     result_.samples += train_.rows();
     result_.step_seconds += epoch->seconds;
     const std::optional<TrackedGap> tracked = track();
-    append_metrics(run_files(t_.run).metrics, metrics_line(t_.state, *epoch, result_.held_out, tracked));
+    const std::string line = metrics_line(t_.state, *epoch, result_.held_out, tracked);
+    append_metrics(run_files(t_.run).metrics, line);
+    if (writes_events(t_.config)) append_bytes(run_files(t_.run).events, report::event_of(line, wall_time()));
     if (is_save_point(t_)) save_epoch();
     show(*epoch);
     if (tracked) progress_.print_line(tracked->line());

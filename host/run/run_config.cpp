@@ -354,6 +354,12 @@ double physical_memory() {
   return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
 }
 
+bool writes_events(const RunConfig& config) {
+  FELBO_CHECK(config.events == "none" || config.events == "tensorboard",
+              "--events must be none or tensorboard, got '{}'", config.events);
+  return config.events == "tensorboard";
+}
+
 void validate(const RunConfig& config, std::int64_t dimensions) {
   FELBO_CHECK(dimensions >= 1 && dimensions <= kMostDimensions, "data must have 1 to {} dimensions, got {}",
               kMostDimensions, dimensions);
@@ -370,6 +376,7 @@ void validate(const RunConfig& config, std::int64_t dimensions) {
   FELBO_CHECK(config.save_steps >= 0, "--save-steps must be 0 or more steps, got {}", config.save_steps);
   FELBO_CHECK(config.keep >= 1, "--keep must be at least 1, got {}", config.keep);
   FELBO_CHECK(config.track_gap >= 0, "--track-gap must be 0 or more epochs, got {}", config.track_gap);
+  writes_events(config);
 }
 
 void check_memory(const RunConfig& config, std::int64_t dimensions, std::int64_t rows) {

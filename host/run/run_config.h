@@ -54,6 +54,7 @@ struct RunConfig {
   std::int64_t save_steps = 0;  // steps from one checkpoint to the next within an epoch; 0: none there
   int keep = 1;                 // checkpoints of the run's way that are kept
   int track_gap = 0;            // epochs from one estimate of log p(x) to the next; 0: none
+  std::string events = "none";
   int threads = 0;
   std::string device = "auto";
   std::string precision = "fp32";
@@ -72,6 +73,8 @@ LrSchedule lr_schedule(const RunConfig& config);
 BetaSchedule beta_schedule(const RunConfig& config);
 TrainingStepOptions training_options(const RunConfig& config);
 Binarize binarize_mode(const RunConfig& config);
+/// Whether each epoch also goes into an event file, for TensorBoard.
+bool writes_events(const RunConfig& config);
 /// Of training's matrix products.
 Precision precision(const RunConfig& config);
 /// "none" is no hidden layer; else positive widths with commas between them.

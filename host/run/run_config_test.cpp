@@ -49,6 +49,7 @@ void expect_same(const RunConfig& got, const RunConfig& want) {
   EXPECT_EQ(got.save_steps, want.save_steps);
   EXPECT_EQ(got.keep, want.keep);
   EXPECT_EQ(got.track_gap, want.track_gap);
+  EXPECT_EQ(got.events, want.events);
   EXPECT_EQ(got.threads, want.threads);
   EXPECT_EQ(got.device, want.device);
   EXPECT_EQ(got.precision, want.precision);
@@ -100,6 +101,7 @@ RunConfig other_than_default() {
   c.save_steps = 5;
   c.keep = 4;
   c.track_gap = 2;
+  c.events = "tensorboard";
   c.threads = 4;
   c.device = "cuda:1";
   c.precision = "bf16";
@@ -442,6 +444,7 @@ TEST(RunConfigParts, RefusesWhatIsOutOfRangeAndNamesTheFlag) {
       {"--save-steps", [](auto& c) { c.save_steps = -1; }},
       {"--keep", [](auto& c) { c.keep = 0; }},
       {"--track-gap", [](auto& c) { c.track_gap = -1; }},
+      {"--events", [](auto& c) { c.events = "tensorbored"; }},
       {"config.toml cannot hold", [](auto& c) { c.data = "latin-1 \xe4"; }},
   };
   EXPECT_NO_THROW(validate(RunConfig{}, 784));

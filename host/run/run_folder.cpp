@@ -24,9 +24,10 @@ namespace felbo {
 namespace {
 
 /// The files with fixed names, the checkpoint first.
-std::array<std::filesystem::path, 8> all_files(const std::filesystem::path& run) {
+std::array<std::filesystem::path, 9> all_files(const std::filesystem::path& run) {
   const RunFiles f = run_files(run);
-  return {f.checkpoint, f.config, f.metrics, f.best, f.samples, f.reconstructions, f.evaluation, f.report};
+  return {f.checkpoint,      f.config,     f.metrics, f.best,  f.samples,
+          f.reconstructions, f.evaluation, f.report,  f.events};
 }
 
 /// Takes a number from the front of `text`; false if there is none.
@@ -108,6 +109,20 @@ std::optional<std::string> read_file(const std::filesystem::path& path) {
   }
 }
 
+/// Opens the file as `flag` says, writes all bytes and flushes them to the disk.
+void write_bytes(const std::filesystem::path& path, int flag, std::string_view bytes) {
+  const OpenFile file{::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flag, 0666)};
+  if (file.fd < 0) fail_write(path, errno);
+  for (std::string_view left = bytes; !left.empty();) {
+    const ssize_t count = ::write(file.fd, left.data(), left.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) fail_write(path, count < 0 ? errno : EIO);
+    left.remove_prefix(static_cast<std::size_t>(count));
+  }
+  // What cannot be flushed, such as a pipe, is written all the same.
+  if (::fsync(file.fd) != 0 && errno != EINVAL && errno != EROFS) fail_write(path, errno);
+}
+
 /// Whether a link failed because this file system, or this file, has none.
 bool cannot_link(int error) {
   return error == EPERM || error == EOPNOTSUPP || error == ENOSYS || error == EMLINK || error == EXDEV;
@@ -139,7 +154,7 @@ void remove_file(const std::filesystem::path& file) {
 RunFiles run_files(const std::filesystem::path& run) {
   return {run / "config.toml",      run / "metrics.jsonl", run / "checkpoint.safetensors",
           run / "best.safetensors", run / "samples.png",   run / "reconstructions.png",
-          run / "evaluation.json",  run / "report.html"};
+          run / "evaluation.json",  run / "report.html",   run / "events.out.tfevents.felbo"};
 }
 
 std::filesystem::path kept_checkpoint(const std::filesystem::path& run, std::int64_t step) {
@@ -225,18 +240,16 @@ void create_run(const std::filesystem::path& run) {
   remove_leftovers(run);
 }
 
+void append_bytes(const std::filesystem::path& path, std::string_view bytes) {
+  write_bytes(path, O_APPEND, bytes);
+}
+
 void append_metrics(const std::filesystem::path& metrics, const std::string& line) {
-  const OpenFile file{::open(metrics.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)};
-  if (file.fd < 0) fail_write(metrics, errno);
-  const std::string text = line + "\n";
-  for (std::string_view left = text; !left.empty();) {
-    const ssize_t count = ::write(file.fd, left.data(), left.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) fail_write(metrics, count < 0 ? errno : EIO);
-    left.remove_prefix(static_cast<std::size_t>(count));
-  }
-  // What cannot be flushed, such as a pipe, is written all the same.
-  if (::fsync(file.fd) != 0 && errno != EINVAL && errno != EROFS) fail_write(metrics, errno);
+  append_bytes(metrics, line + "\n");
+}
+
+void rewrite_events(const std::filesystem::path& run, std::string_view bytes) {
+  write_bytes(run_files(run).events, O_TRUNC, bytes);
 }
 
 void truncate_metrics(const std::filesystem::path& metrics, int epoch) {

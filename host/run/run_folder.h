@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace felbo {
@@ -17,6 +18,7 @@ struct RunFiles {
   std::filesystem::path reconstructions;  // reconstructions.png
   std::filesystem::path evaluation;       // evaluation.json, of `felbo evaluate --save`
   std::filesystem::path report;           // report.html, of `felbo report`
+  std::filesystem::path events;           // events.out.tfevents.felbo, of `felbo train --events`
 };
 RunFiles run_files(const std::filesystem::path& run);
 
@@ -52,9 +54,16 @@ void create_folder(const std::filesystem::path& run);
 /// what is left of it half-way is no run. Throws as create_folder() does.
 void create_run(const std::filesystem::path& run);
 
-/// Adds a line to the metrics and flushes it to the disk; throws std::runtime_error if it cannot be written
-/// whole.
+/// Adds bytes to a file, which is made where there is none, and flushes it to the disk; throws
+/// std::runtime_error if they cannot be written whole.
+void append_bytes(const std::filesystem::path& file, std::string_view bytes);
+/// Adds a line to the metrics, as append_bytes() does.
 void append_metrics(const std::filesystem::path& metrics, const std::string& line);
+
+/// Makes RUN/events.out.tfevents.felbo hold `bytes`, in the file that is there already: what reads along
+/// (TensorBoard) has it open. Throws std::runtime_error if it cannot be written whole; a run that goes on
+/// writes it anew.
+void rewrite_events(const std::filesystem::path& run, std::string_view bytes);
 
 /// Keeps the lines whose "epoch" is at most `epoch`: those that the checkpoint knows of. Warns if one of them
 /// is missing. Throws std::invalid_argument if a kept line is not JSON.

@@ -218,6 +218,10 @@ void add_run_options(CLI::App& app, RunConfig& c) {
                  "Every this many epochs (0: never) also estimate log p(x) and KL(q(z|x) || p(z|x)) of a few "
                  "held-out data, by importance weights, as columns of metrics.jsonl")
       ->group(kRun);
+  app.add_option("--events", c.events,
+                 "none; tensorboard: each epoch's numbers of metrics.jsonl also go into an event file, "
+                 "events.out.tfevents.felbo, for `tensorboard --logdir RUN`, as they come")
+      ->group(kRun);
   app.add_option("--threads", c.threads, "CPU threads, 0 for all cores; results do not depend on it")
       ->group(kRun);
   app.add_option("--device", c.device, "auto, cpu, cuda or cuda:N")->group(kRun);

@@ -131,7 +131,8 @@ inline std::string run_python(const TempFolder& folder, const std::string& scrip
 }  // namespace felbo::testing_files
 
 /// At the start of a test that needs the real Python packages.
-#define FELBO_NEEDS_PYTHON()                                                              \
-  if (!::felbo::testing_files::have_python())                                             \
-  GTEST_SKIP() << "NOT CHECKED against the Python packages: there is no " << FELBO_PYTHON \
-               << ". Make it: python3 -m venv BUILD/venv && BUILD/venv/bin/pip install numpy safetensors"
+#define FELBO_NEEDS_PYTHON()                                                     \
+  if (!::felbo::testing_files::have_python())                                    \
+  GTEST_SKIP()                                                                   \
+      << "NOT CHECKED against the Python packages: there is no " << FELBO_PYTHON \
+      << ". Make it: python3 -m venv BUILD/venv && BUILD/venv/bin/pip install -r tests/requirements.txt"

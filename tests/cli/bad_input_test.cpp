@@ -369,6 +369,8 @@ constexpr Case kFlags[] = {
     {"precision_of_the_cpu",
      "train --data ~/grey.npy --binarize dynamic --out ~/never --device cpu --precision tf32",
      "--precision tf32 needs a GPU; --device cpu; --precision fp32"},
+    {"events", "train --data ~/grey.npy --binarize dynamic --out ~/never --events wandb",
+     "--events; wandb; tensorboard"},
     {"memory", "train --data ~/grey.npy --binarize dynamic --out ~/never --hidden 1000000,1000000",
      "GiB; --hidden"},
     {"binarize", "train --data ~/grey.npy --binarize perhaps --out ~/never", "--binarize; perhaps; dynamic"},
