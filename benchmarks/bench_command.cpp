@@ -147,8 +147,16 @@ class MedianReporter : public benchmark::BenchmarkReporter {
       const Bound bound = bound_of(bytes, flops, seconds, peaks_);
       nlohmann::ordered_json more{{"in_cache", bound.in_cache}};
       if (!bound.roof.empty()) more["roof"] = bound.roof;
-      results_.add(run.run_name.function_name, run.run_name.args, seconds, bytes, flops, bound.share,
-                   note_of(bound), more);
+      std::string note = note_of(bound);
+      for (const char* key : {"unfused_seconds", "fused_speedup", "curand_seconds", "curand_speedup"}) {
+        const auto counter = run.counters.find(key);
+        if (counter != run.counters.end()) more[key] = counter->second.value;
+      }
+      if (more.contains("fused_speedup"))
+        note += fmt::format("{}separate kernels take {:.2f} times as long", note.empty() ? "" : "; ",
+                            more["fused_speedup"].get<double>());
+      results_.add(run.run_name.function_name, run.run_name.args, seconds, bytes, flops, bound.share, note,
+                   more);
     }
   }
 

@@ -1,0 +1,153 @@
+// How much faster fused ops are than a kernel a formula (fusion.h), timed in turn. A row's time, bytes and
+// share of the roof are those of the fused ops; its counters compare:
+//   unfused_seconds   the same by separate kernels, noise from felbo's own
+//   fused_speedup     how many times as long that takes: the median over pairs
+//   curand_seconds    with the noise from curandGenerateNormal, where there is cuRAND: it is timed apart from
+//   the kernels curand_speedup    behind it, and added
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "benchmarks/bench_exec.h"
+#include "benchmarks/curand_normals.h"
+#include "benchmarks/fusion.h"
+#include "benchmarks/timer.h"
+
+namespace felbo::bench {
+namespace {
+
+FusionInputs inputs(UnfusedLikelihood which, std::int64_t B, std::int64_t X, std::int64_t Z) {
+  const auto values = [](std::int64_t count, const auto& f) {
+    std::vector<float> values(static_cast<std::size_t>(count));
+    for (std::int64_t i = 0; i < count; ++i) values[static_cast<std::size_t>(i)] = f(i);
+    return values;
+  };
+  // Values of all magnitudes on both sides of 0; x zeros and ones, which both families take.
+  const auto around_0 = [](std::int64_t i) { return 0.01f * static_cast<float>(i % 199 - 99); };
+  return {which,
+          B,
+          X,
+          Z,
+          values(B * X, [](std::int64_t i) { return i % 7 < 2 ? 1.0f : 0.0f; }),
+          values(B * X, around_0),
+          values(2 * B * Z, around_0),
+          values(B * Z, around_0)};
+}
+
+/// Ops that one call enqueues: on a GPU enough, in one graph, that launching it is a small part of their
+/// time.
+constexpr int kCpuOps = 1, kGpuOps = 50;
+
+/// Seconds of an op, which `f` repeats.
+template <class F>
+double seconds(const CpuExec& exec, const F& f) {
+  return seconds_per_call(exec, f, kCpuOps);
+}
+/// On a CPU the op itself.
+template <class F>
+auto repeated(const CpuExec&, const F& f) {
+  return f;
+}
+std::optional<double> curand_seconds(const CpuExec&, View<float, 2>) { return std::nullopt; }
+
+#if FELBO_WITH_CUDA
+template <class F>
+double seconds(const CudaExec& exec, const F& f) {
+  return seconds_per_call(exec, f, 1) / kGpuOps;
+}
+template <class F>
+auto repeated(const CudaExec& exec, const F& f) {
+  return [&exec, f, replay = std::make_shared<Replay<CudaExec>>()] {
+    (*replay)(exec, [&] {
+      for (int i = 0; i < kGpuOps; ++i) f();
+    });
+  };
+}
+/// Not recorded: nothing says that cuRAND's generators can be.
+std::optional<double> curand_seconds(const CudaExec& exec, View<float, 2> to) {
+  const CurandNormals normals(exec);
+  bool made = normals.fill(to.data, to.rows * to.cols);
+  const double time = seconds(exec, [&] {
+    for (int i = 0; made && i < kGpuOps; ++i) made = normals.fill(to.data, to.rows * to.cols);
+  });
+  return made ? std::optional(time) : std::nullopt;
+}
+#endif
+
+/// Times the two in turn as often as the benchmark asks for.
+template <class Exec, class F, class G>
+void compare(const Exec& exec, benchmark::State& state, const F& fused_op, const G& unfused_op) {
+  const auto fused = repeated(exec, fused_op), unfused = repeated(exec, unfused_op);
+  for (int i = 0; i < 2; ++i) {  // warm, and on a GPU recorded
+    fused();
+    unfused();
+  }
+  std::vector<double> unfused_seconds, speedups;
+  for (auto _ : state) {
+    const double fast = seconds(exec, fused), slow = seconds(exec, unfused);
+    state.SetIterationTime(fast);
+    unfused_seconds.push_back(slow);
+    speedups.push_back(slow / fast);
+  }
+  state.counters["unfused_seconds"] = median(unfused_seconds);
+  state.counters["fused_speedup"] = median(speedups);
+}
+
+template <class Exec>
+void bench_step(const Exec& exec, benchmark::State& state, UnfusedLikelihood which) {
+  const std::int64_t B = state.range(0), X = state.range(1), Z = state.range(2);
+  const Fusion<Exec> loss(exec, inputs(which, B, X, Z));
+  compare(
+      exec, state, [&] { loss.fused_step(); }, [&] { loss.unfused_step(); });
+  if (const auto noise = curand_seconds(exec, loss.noise())) {
+    const auto rest = repeated(exec, [&] { loss.unfused_step_on_noise(); }),
+               fused = repeated(exec, [&] { loss.fused_step(); });
+    const PairedTiming timing = time_in_pairs(exec, rest, fused, 15, 0.02);
+    const double behind = timing.first / kGpuOps, fast = timing.second / kGpuOps;
+    state.counters["curand_seconds"] = *noise + behind;
+    state.counters["curand_speedup"] = (*noise + behind) / fast;
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * B *
+                          (Fusion<Exec>::kFusedX * X + Fusion<Exec>::kFusedStepZ * Z));
+}
+
+template <class Exec>
+void bench_loss(const Exec& exec, benchmark::State& state, UnfusedLikelihood which) {
+  const std::int64_t B = state.range(0), X = state.range(1), Z = state.range(2);
+  const Fusion<Exec> loss(exec, inputs(which, B, X, Z));
+  compare(
+      exec, state, [&] { loss.fused_loss(); }, [&] { loss.unfused_loss(); });
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * B *
+                          (Fusion<Exec>::kFusedX * X + Fusion<Exec>::kFusedLossZ * Z));
+}
+
+/// A usual batch, in cache; one of 385 MB or more of traffic, out of it; and one with as many latent
+/// dimensions as others.
+void shapes(benchmark::internal::Benchmark* bench) {
+  bench->ArgNames({"B", "X", "Z"})
+      ->Args({128, 784, 20})
+      ->Args({40960, 784, 20})
+      ->Args({20480, 784, 784})
+      ->UseManualTime()
+      ->Unit(benchmark::kMicrosecond);
+}
+
+const bool kRegistered = [] {
+  for (const auto& [name, which] : {std::pair("bernoulli", UnfusedLikelihood::kBernoulli),
+                                    std::pair("gaussian_unit", UnfusedLikelihood::kGaussianUnit)}) {
+    shapes(benchmark::RegisterBenchmark(
+        (std::string("fusion/step_") + name).c_str(), [which = which](benchmark::State& state) {
+          on_device([&](const auto& exec) { bench_step(exec, state, which); });
+        }));
+    shapes(benchmark::RegisterBenchmark(
+        (std::string("fusion/elbo_loss_") + name).c_str(), [which = which](benchmark::State& state) {
+          on_device([&](const auto& exec) { bench_loss(exec, state, which); });
+        }));
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace felbo::bench
