@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -29,6 +30,16 @@ void wait_briefly(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   setenv("GOMP_SPINCOUNT", "2000", 1);
   execv("/proc/self/exe", argv);  // returns only if it failed, and then the default has to do
+}
+
+/// A standard stream that is closed would be the number of the next file that is opened: what is printed
+/// would end in a checkpoint. It is taken by /dev/null, opened so that printing to it fails.
+void keep_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) == -1 &&
+        ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) != stream)
+      std::_Exit(kRunFailed);
+  }
 }
 
 int run(int argc, char** argv) {
@@ -69,6 +80,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_standard_streams();
   wait_briefly(argv);
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is a failed write, not a silent death
   std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that grows past its limit

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <utility>
 
@@ -13,12 +12,17 @@ namespace felbo {
 namespace {
 
 std::string read_text(const std::filesystem::path& path) {
+  constexpr std::size_t kMost = 1 << 20;
   std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
   FELBO_CHECK(in.good() && !std::filesystem::is_directory(path), "--config {}: cannot be read",
               path.string());
-  return text.str();
+  std::string text(kMost + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  FELBO_CHECK(!in.bad(), "--config {}: cannot be read", path.string());
+  FELBO_CHECK(text.size() <= kMost, "--config {}: longer than {} bytes; expected the flags of a run in TOML",
+              path.string(), kMost);
+  return text;
 }
 
 DataMoments moments(const DataPart& train, const Likelihood& likelihood) {

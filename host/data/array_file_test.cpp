@@ -158,7 +158,11 @@ TEST_F(ArrayFile, RefusesSizesThatOverflowOrExceedTheFile) {
   // Two to the 40th bytes would not fit in memory: the refusal comes before they are asked for.
   expect_refused(idx(0x08, {1 << 16, 1 << 16, 1 << 8}, "abc"), {"asks for 1099511627776 bytes", "only 3"});
   expect_refused(gzip(idx(0x08, {1 << 16, 1 << 16, 1 << 8}, "abc")),
+                 {"asks for 1099511627776 bytes", "compressed data of this size"});
+  // Of gzip nobody knows the size: a claim that may be true takes memory only as bytes arrive.
+  expect_refused(gzip(idx(0x08, {1 << 6, 1 << 10, 1 << 10}, "abc")),
                  {"ends at byte 19", "1048576 bytes expected from byte 16, 3 found"});
+  expect_refused(gzip(idx(0x0d, {1 << 6, 1 << 10, 1 << 10}, "abc")), {"asks for 268435456 bytes"});
 }
 
 TEST_F(ArrayFile, RefusesEmptyArrays) {

@@ -102,20 +102,23 @@ ByteSource::ByteSource(std::string path) : path_(std::move(path)) {
   check_regular_file(path_);
   file_.reset(std::fopen(path_.c_str(), "rb"));
   FELBO_CHECK(file_ != nullptr, "{}: cannot be read ({})", path_, std::strerror(errno));
-  constexpr std::int64_t kHead = 8;
+  constexpr std::int64_t kHead = 8, kMostTimes = 256;  // pictures are packed to a third or a tenth
+  const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path_));
   head_.resize(kHead);
   head_.resize(read_raw(head_.data(), kHead));
   if (head_.size() >= 2 && head_[0] == '\x1f' && head_[1] == '\x8b') {
     std::rewind(file_.get());
     inflater_ = std::make_unique<Inflater>();
+    most_ = most_expanded(size, kMostTimes);
     head_.resize(kHead);
     head_.resize(read_some(head_.data(), kHead));
   } else {
-    size_ = static_cast<std::int64_t>(std::filesystem::file_size(path_));
+    size_ = size;
   }
 }
 
-ByteSource::ByteSource(std::string name, std::FILE* stream) : path_(std::move(name)), file_(stream) {}
+ByteSource::ByteSource(std::string name, std::FILE* stream, std::int64_t most)
+    : path_(std::move(name)), file_(stream), most_(most) {}
 
 ByteSource::~ByteSource() = default;
 
@@ -147,12 +150,19 @@ void ByteSource::expect_end() {
       path_, position_, size_ ? std::to_string(*size_ - position_) : "more"));
 }
 
-void ByteSource::check_remaining(std::int64_t bytes, std::string_view what) const {
-  FELBO_CHECK(!size_ || *size_ - position_ >= bytes,
-              "{}: the header asks for {} bytes of {} from byte {}, but the file has only {} there; it is "
-              "truncated or its "
-              "header is damaged: fetch or copy it again",
-              path_, bytes, what, position_, *size_ - position_);
+void ByteSource::check_remaining(std::int64_t count, std::int64_t size, std::string_view what) const {
+  const std::int64_t left = size_.value_or(most_) - position_;
+  if (count <= left / size) return;
+  const double bytes = static_cast<double>(count) * static_cast<double>(size);
+  FELBO_CHECK(
+      !size_,
+      "{}: the header asks for {:.0f} bytes of {} from byte {}, but the file has only {} there; it is "
+      "truncated or its header is damaged: fetch or copy it again",
+      path_, bytes, what, position_, left);
+  throw std::invalid_argument(
+      fmt::format("{}: the header asks for {:.0f} bytes of {}, but compressed data of this size are read up "
+                  "to {} bytes; the header is damaged, or the data must be decompressed first",
+                  path_, bytes, what, most_));
 }
 
 std::int64_t ByteSource::read_some(char* to, std::int64_t count) {

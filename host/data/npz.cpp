@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -63,11 +64,13 @@ auto with_member(const std::string& path, const Archive& archive, const std::str
       "{}: the archive has no {}; expected sparse rows as scipy.sparse.save_npz(FILE, matrix.tocsr()) "
       "writes them (of a dense array save a .npy with numpy.save)",
       path, file);
+  constexpr std::int64_t kMostTimes = 64;  // sparse rows have little left to compress
+  const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path));
   MemberStream stream{zip_fopen_index(archive.get(), static_cast<zip_uint64_t>(index), 0), {}};
   FELBO_CHECK(stream.file != nullptr, "{}: cannot be read ({})", where, zip_strerror(archive.get()));
   std::FILE* opened = fopencookie(&stream, "rb", {MemberStream::read, nullptr, nullptr, MemberStream::close});
   if (opened == nullptr) throw std::bad_alloc();
-  ByteSource source(where, opened);
+  ByteSource source(where, opened, most_expanded(size, kMostTimes));
   try {
     auto result = f(source);
     source.expect_end();

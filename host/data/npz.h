@@ -19,7 +19,8 @@ bool is_zip(std::string_view head);
 /// Throws std::invalid_argument, with the member and the row: an archive that is damaged or is not of sparse
 /// rows; another format than csr; an unsupported type; sizes that disagree or overflow; indptr that falls;
 /// a column out of range; a value that is not finite. Memory grows with the bytes that are there, not with
-/// those that a header claims, and a member may hold no more than the matrix has room for.
+/// those that a header claims; a member may hold no more than the matrix has room for, and no more than 64
+/// MiB and 64 times the archive's size.
 DataPart read_npz(const std::string& path);
 
 }  // namespace felbo

@@ -183,7 +183,14 @@ TEST(Npz, DoesNotTrustHeaders) {
   m.indptr = vector_npy<std::int64_t>("<i8", {0, 2, 2, 3 * many});
   m.indices = npy("<i4", "(" + std::to_string(3 * many) + ",)", "abcdefgh");
   const std::string path = write_archive(folder, m, true);
-  expect_bad_input([&] { read_npz(path); }, {"indices.npy", "in the middle of values"});
+  expect_bad_input([&] { read_npz(path); },
+                   {"indices.npy", "asks for 25769803776 bytes", "decompressed first"});
+  m = {};
+  m.indptr = vector_npy<std::int64_t>("<i8", {0, 2, 2, 1 << 20});
+  m.shape = vector_npy<std::int64_t>("<i8", {3, many});
+  m.indices = npy("<i4", "(1048576,)", "abcdefgh");
+  const std::string fewer = write_archive(folder, m, true);
+  expect_bad_input([&] { read_npz(fewer); }, {"indices.npy", "in the middle of values"});
   m = {};
   m.data += "more";
   const std::string longer = write_archive(folder, m);

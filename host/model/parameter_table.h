@@ -21,7 +21,7 @@ struct ParameterEntry {
 class ParameterTable {
  public:
   /// Appends a tensor, aligned to 16 floats, and returns its index. Throws std::invalid_argument if the name
-  /// is taken or a dimension is not positive.
+  /// is taken, a dimension is not positive, or the table grows beyond 2^48 floats.
   int add(std::string name, std::vector<std::int64_t> shape);
 
   const std::vector<ParameterEntry>& entries() const { return entries_; }

@@ -72,5 +72,18 @@ TEST(ParameterTable, RefusesTwoOfAKindAndEmptyTensors) {
   EXPECT_EQ(table.size(), 16);
 }
 
+TEST(ParameterTable, RefusesSizesThatOverflowOrThatNoMachineHolds) {
+  ParameterTable table;
+  const std::int64_t many = std::int64_t{1} << 47;
+  EXPECT_EQ(refusal(table, "weight", {1'000'000, 2 * many}),
+            "parameter weight of 1000000 x 281474976710656: a model of more than 2^48 numbers");
+  EXPECT_EQ(refusal(table, "weight", {2 * many, 1, 2}),
+            "parameter weight of 281474976710656 x 1 x 2: a model of more than 2^48 numbers");
+  table.add("half", {many});
+  table.add("bias", {many - 16});
+  EXPECT_EQ(refusal(table, "weight", {17}), "parameter weight of 17: a model of more than 2^48 numbers");
+  EXPECT_EQ(table.entries().size(), 2u);
+}
+
 }  // namespace
 }  // namespace felbo

@@ -47,10 +47,12 @@ void for_each_buffer(const ModelState<CpuExec>& state, const F& f) {
 template <class T>
 T counter(const SafetensorsFile& file, const std::string& key, const std::filesystem::path& path) {
   const std::string& text = file.metadata(key);
+  constexpr std::int64_t kMost = std::int64_t{1} << 53;  // sums and products with others stay in range
   T value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  FELBO_CHECK(error == std::errc() && end == text.data() + text.size() && value >= 0,
-              "{}: the metadata entry {} is '{}', not a count", path.string(), key, text);
+  FELBO_CHECK(
+      error == std::errc() && end == text.data() + text.size() && value >= 0 && std::int64_t{value} <= kMost,
+      "{}: the metadata entry {} is '{}', not a count", path.string(), key, text);
   return value;
 }
 

@@ -226,6 +226,16 @@ double bytes_needed(const VaeConfig& c, double rows) {
   return 16.0 * parameters + 4.0 * (rows + pseudo) * (row + static_cast<double>(c.dimensions + 4 * c.latent));
 }
 
+/// auto, cpu, cuda or cuda:N.
+bool is_device(std::string_view text) {
+  if (text == "auto" || text == "cpu" || text == "cuda") return true;
+  if (!text.starts_with("cuda:")) return false;
+  text.remove_prefix(5);
+  unsigned index = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
 /// Whether the name of the data comes back from config.toml, which is UTF-8 text.
 bool survives_toml(const RunConfig& config) {
   try {
@@ -368,6 +378,7 @@ void validate(const RunConfig& config, std::int64_t dimensions) {
   lr_schedule(config);
   precision(config);
   check_binarize(config);
+  FELBO_CHECK(is_device(config.device), "--device must be auto, cpu or cuda[:N], got '{}'", config.device);
   FELBO_CHECK(survives_toml(config),
               "--data {}: config.toml cannot hold this name; give the data a name in plain UTF-8 text, for "
               "instance by a symbolic link",

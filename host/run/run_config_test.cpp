@@ -445,6 +445,10 @@ TEST(RunConfigParts, RefusesWhatIsOutOfRangeAndNamesTheFlag) {
       {"--keep", [](auto& c) { c.keep = 0; }},
       {"--track-gap", [](auto& c) { c.track_gap = -1; }},
       {"--events", [](auto& c) { c.events = "tensorbored"; }},
+      {"--device must be auto, cpu or cuda[:N]", [](auto& c) { c.device = "tpu"; }},
+      {"--device must be auto, cpu or cuda[:N]", [](auto& c) { c.device = "cuda:"; }},
+      {"--device must be auto, cpu or cuda[:N]", [](auto& c) { c.device = "cuda:-1"; }},
+      {"--device must be auto, cpu or cuda[:N]", [](auto& c) { c.device = "cpu\xe4"; }},
       {"config.toml cannot hold", [](auto& c) { c.data = "latin-1 \xe4"; }},
   };
   EXPECT_NO_THROW(validate(RunConfig{}, 784));
