@@ -50,7 +50,7 @@ set(emulated_filter_evaluate "-Quadrature*:*Scatters*:*Calibrated*:*WithAnotherP
 string(APPEND emulated_filter_evaluate ":*AgreesWithTheExact*:Simulate.LogPx*:Gap.Parts*:Gap.TheFitted*:Gap.IsNought*")
 string(APPEND emulated_filter_evaluate ":Layers.Bounds*:Layers.TheBound*:Layers.DrawsFrom*:Anneal.*:AnnealedSums.*:Auroc.*:Corrupt.*:Draw.*:DrawObservations.*:Mixture.*:Oracle.*:Psnr.*:Schedule.*")
 
-set(emulated_filter_train "-GradientMoments.*")
+set(emulated_filter_train "-GradientMoments.*:BatchSplit.*")
 set(emulated_filter_model "Latent.*:Layers.*:-*TheClosedKl*")
 set(emulated_filter_likelihood "-Unit.DensitiesIntegrateToOne:Unit.ProbabilitiesSumToOne")
 # Every kernel of every family once, in each of its mappings, is enough for the race check, which is ten times slower, and
