@@ -8,11 +8,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <stdexcept>
+#include <string>
 
 #include "host/cli/commands.h"
 #include "host/cli/common.h"
+#include "host/run/atomic_file.h"
 #include "host/run/stop_request.h"
 #include "kernels/common/check.h"
 
@@ -41,6 +44,9 @@ void keep_standard_streams() {
       std::_Exit(kRunFailed);
   }
 }
+
+/// To standard error, or nowhere if that cannot be written: fmt::print() would throw.
+void say(const std::string& text) { std::fputs(text.c_str(), stderr); }
 
 int run(int argc, char** argv) {
   CLI::App app{"felbo: variational autoencoders with fused ELBO kernels. Every figure is in nats a datum."};
@@ -72,7 +78,7 @@ int run(int argc, char** argv) {
     felbo::flush_output();
     return status;
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "felbo: {}\nRun with --help for the flags.\n", error.what());
+    say(fmt::format("felbo: {}\nRun with --help for the flags.\n", error.what()));
     return kBadRequest;
   }
 }
@@ -89,16 +95,19 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const std::invalid_argument& error) {
-    fmt::print(stderr, "felbo: {}\n", error.what());
+    say(fmt::format("felbo: {}\n", error.what()));
     return kBadRequest;
   } catch (const felbo::Stopped& stopped) {
-    fmt::print(stderr, "felbo: {}\n", stopped.what());
+    say(fmt::format("felbo: {}\n", stopped.what()));
     return kSignalled + stopped.signal();
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "felbo: out of memory; lower --batch, --samples, --hidden or --latent\n");
+    std::fputs("felbo: out of memory; lower --batch, --samples, --hidden or --latent\n", stderr);
     return kRunFailed;
+  } catch (const std::filesystem::filesystem_error& error) {  // a name too long, a loop of links
+    say(fmt::format("felbo: {}\n", error.what()));
+    return felbo::is_machine_failure(error.code().value()) ? kRunFailed : kBadRequest;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "felbo: {}\n", error.what());
+    say(fmt::format("felbo: {}\n", error.what()));
     return kRunFailed;
   }
 }

@@ -215,16 +215,28 @@ void begin_events(const Training<Exec>& t) {
   rewrite_events(t.run, report::event_file_of(metrics.str(), wall_time()));
 }
 
-/// The run's folder, as it must stand before the first step. A run that cannot begin leaves nothing behind,
-/// and one that has begun can go on.
+/// A new run's folder with its first checkpoint. A run that cannot begin leaves nothing behind.
 template <class Exec>
-void open_folder(const TrainFlags& flags, Training<Exec>& t) {
-  if (flags.resume.empty()) {
+void begin_folder(const TrainFlags& flags, Training<Exec>& t) {
+  const bool is_new = !std::filesystem::exists(t.run);
+  try {
     create_folder(t.run);
     if (!t.lock) t.lock = RunLock(t.run);
     check_new_run(t.run, flags.force);  // what another process may have written since
     create_run(t.run);
     save(t);
+  } catch (const std::exception&) {
+    std::error_code ignored;
+    if (is_new) std::filesystem::remove(t.run, ignored);  // where nothing is in it
+    throw;
+  }
+}
+
+/// The run's folder, as it must stand before the first step. A run that has begun can go on.
+template <class Exec>
+void open_folder(const TrainFlags& flags, Training<Exec>& t) {
+  if (flags.resume.empty()) {
+    begin_folder(flags, t);
   } else {
     remove_leftovers(t.run);
     truncate_metrics(run_files(t.run).metrics, t.state.epoch);

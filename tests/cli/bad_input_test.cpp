@@ -500,6 +500,101 @@ constexpr Case kPictures[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Pictures, BadInput, ::testing::ValuesIn(kPictures), name_of_case);
 
+// --- Configurations ----------------------------------------------------------------------------------------
+
+/// A file for --config that is refused, with words that the message must hold.
+struct TomlCase {
+  const char* name;
+  const char* text;
+  const char* words;
+};
+
+std::ostream& operator<<(std::ostream& out, const TomlCase& c) { return out << c.name; }
+
+class BadToml : public ::testing::TestWithParam<TomlCase> {};
+
+TEST_P(BadToml, IsRefused) {
+  const TomlCase& c = GetParam();
+  const TempFolder folder;
+  write_bytes(folder / "x.npy", picture_npy(300, 4, 3));
+  write_bytes(folder / "bad.toml", c.text);
+  const auto before = snapshot(folder.path());
+  const Outcome outcome = felbo({"train", "--config", folder / "bad.toml", "--data", folder / "x.npy",
+                                 "--binarize", "dynamic", "--out", folder / "never"});
+  EXPECT_EQ(outcome.status, 2) << "signal " << outcome.signal << "\n" << outcome.err;
+  EXPECT_EQ(outcome.out, "");
+  for (const std::string& word : split(c.words, "; ")) EXPECT_TRUE(has(outcome.err, word));
+  EXPECT_TRUE(before == snapshot(folder.path())) << "something was written";
+}
+
+constexpr TomlCase kToml[] = {
+    {"no_toml", "latent 3", "bad.toml, line 1; not TOML"},
+    {"line_of_the_error", "seed = 1\n\nlatent = = 3\n", "bad.toml, line 3; not TOML"},
+    {"quote_not_closed", "data = 'x\n", "line 1; not TOML"},
+    {"list_not_closed", "hidden = [16, 8\n", "not TOML"},
+    {"not_utf8", "hidden = '\xff\xfe'\n", "line 1; not TOML"},
+    {"control_character", "hidden = 'a\x01'\n", "line 1; not TOML"},
+    {"nested_too_deep",
+     "hidden = "
+     "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
+     "[[["
+     "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
+     "[[["
+     "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
+     "[[[",
+     "line 1; not TOML"},
+    {"unknown_key", "seed = 1\nwings = 2\n", "line 2; unknown key 'wings'; felbo train --help"},
+    {"key_of_the_command", "out = 'never'\n", "line 1; unknown key 'out'"},
+    {"key_of_force", "force = true\n", "unknown key 'force'"},
+    {"key_with_dashes", "\"--latent\" = 3\n", "unknown key '--latent'"},
+    {"key_in_capitals", "Latent = 3\n", "unknown key 'Latent'"},
+    {"key_empty", "\"\" = 3\n", "unknown key ''"},
+    {"key_twice", "latent = 3\nlatent = 4\n", "line 2; not TOML"},
+    {"table", "[model]\nlatent = 3\n", "line 1; unknown key 'model'"},
+    {"table_of_a_flag", "[latent]\nsize = 3\n", "'latent' must be a number"},
+    {"dotted_key", "hidden.width = 3\n", "'hidden' must be a number"},
+    {"boolean", "latent = true\n", "line 1; 'latent' must be a number"},
+    {"date", "epochs = 1979-05-27\n", "'epochs' must be a number"},
+    {"list_of_lists", "hidden = [[16], [8]]\n", "'hidden' must be a number"},
+    {"list_of_nothing", "hidden = []\n", "hidden"},
+    {"list_for_a_number", "batch = [1, 2]\n", "line 1; batch"},
+    {"text_for_a_number", "batch = 'many'\n", "line 1; batch; many"},
+    {"fraction_for_a_whole", "batch = 2.5\n", "line 1; batch; 2.5"},
+    {"number_too_large", "batch = 9223372036854775808\n", "line 1; not TOML"},
+    {"seed_negative", "seed = -1\n", "line 1; seed; -1"},
+    {"seed_of_65_bits", "seed = '18446744073709551616'\n", "line 1; seed; 18446744073709551616"},
+    {"latent_text", "latent = 'few'\n", "latent; few"},
+    {"latent_0", "latent = 0\n", "--latent; got 0"},
+    {"hidden_negative", "hidden = [16, -8]\n", "--hidden; -8"},
+    {"lr_nan", "lr = nan\n", "rate; nan"},
+    {"beta_infinite", "beta = inf\n", "--beta; inf"},
+    {"adam_beta1_of_1", "adam-beta1 = 1\n", "--adam-beta1; 1"},
+    {"epochs_0", "epochs = 0\n", "epochs; 0"},
+    {"likelihood", "likelihood = 'poison'\n", "poison; bernoulli"},
+    {"variance_of_a_bernoulli", "variance = 'learned'\n", "--variance; bernoulli"},
+    {"components_without_a_mixture", "components = 5\n", "--components; mixture"},
+    {"free_bits_negative", "free-bits = -1\n", "--free-bits; -1"},
+    {"clamp", "log-var-clamp = [3, 1]\n", "--log-var-clamp; 3,1"},
+    {"schedule", "lr-schedule = 'zigzag'\n", "zigzag; cosine"},
+    {"schedule_and_epochs", "lr-schedule = 'stages:2@1e-3'\nepochs = 5\n", "2; 5"},
+    {"layers_and_flow", "latent = '3,2'\nposterior = 'planar-flow'\n", "--latent; --posterior"},
+    {"widths_of_layers_that_are_not", "hidden = '16/8'\n", "--hidden; --latent"},
+    {"device", "device = 'tpu'\n", "--device; tpu; cpu"},
+    {"precision", "precision = 'fp64'\n", "--precision; fp64"},
+    {"threads", "threads = -1\n", "threads; -1"},
+    {"keep_0", "keep = 0\n", "--keep; got 0"},
+};
+INSTANTIATE_TEST_SUITE_P(Toml, BadToml, ::testing::ValuesIn(kToml),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+// tests/cli/environment_test.cpp has those of the environment.
+TEST(BadInputTable, IsLong) {
+  const std::size_t rows = std::size(kData) + std::size(kFlags) + std::size(kRuns) + std::size(kPictures);
+  std::printf("bad input: %zu rows of flags, data, checkpoints, runs and pictures, %zu of TOML\n", rows,
+              std::size(kToml));
+  EXPECT_GE(rows + std::size(kToml), 200u);
+}
+
 TEST(Force, ReplacesTheRunThatTheFolderHolds) {
   const TempFolder folder;
   write_bytes(folder / "x.npy", float_npy(300, 12, -1, 1));
