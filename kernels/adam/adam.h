@@ -37,6 +37,7 @@ struct AdamArgs {
   View<float, 1> m;               // (P)
   View<float, 1> v;               // (P)
   Scalar<AdamStep> step;
+  Scalar<float> scale = 1.0f;   // multiplies the gradient; 0: the step is not taken, and nothing changes
   View<BFloat16, 1> rounded{};  // (P) the new parameters in bfloat16, for products; may be empty
 };
 

@@ -151,6 +151,38 @@ TEST(Adam, TakesTheStepFromMemory) {
   EXPECT_TRUE(test::same_bits(given.parameter.matrix(), read.parameter.matrix()));
 }
 
+// A gradient that is scaled by a power of two is that gradient, bit for bit.
+TEST(Adam, ScalesTheGradient) {
+  for (const std::int64_t n : {1, 5, 257, 40001}) {
+    Problem scaled(n, 0, 7, 1.0f), given(n, 0, 7, 1.0f);
+    const test::Array<float> scale{0.25f};
+    AdamArgs args = scaled.args({1e-3f, 0.9f, 0.999f, 1e-8f, 2});
+    args.scale = Scalar<float>::read(scale.data());
+    for (float& g : given.gradient.vector()) g *= 0.25f;
+    adam(test::exec(2), args);
+    adam(test::exec(2), given.args({1e-3f, 0.9f, 0.999f, 1e-8f, 2}));
+    EXPECT_TRUE(test::same_bits(scaled.parameter.matrix(), given.parameter.matrix())) << n;
+    EXPECT_TRUE(test::same_bits(scaled.m.matrix(), given.m.matrix())) << n;
+    EXPECT_TRUE(test::same_bits(scaled.v.matrix(), given.v.matrix())) << n;
+  }
+}
+
+TEST(Adam, AStepOfScaleZeroIsNotTaken) {
+  for (const std::int64_t n : {1, 5, 257, 40001}) {
+    Problem problem(n, 0, 7, 1.0f), before(n, 0, 7, 1.0f);
+    problem.gradient.vector()(n / 2) = std::nanf("");
+    Guarded<BFloat16> rounded(1, n);
+    AdamArgs args = problem.args({1e-3f, 0.9f, 0.999f, 1e-8f, 2});
+    args.scale = 0.0f;
+    args.rounded = rounded.vector();
+    adam(test::exec(2), args);
+    EXPECT_TRUE(test::same_bits(problem.parameter.matrix(), before.parameter.matrix())) << n;
+    EXPECT_TRUE(test::same_bits(problem.m.matrix(), before.m.matrix())) << n;
+    EXPECT_TRUE(test::same_bits(problem.v.matrix(), before.v.matrix())) << n;
+    for (const BFloat16 b : args.rounded) EXPECT_EQ(b.bits, 0xffff);  // as it was poisoned
+  }
+}
+
 TEST(Adam, WritesTheParametersInBfloat16Too) {
   for (const std::int64_t n : {1, 3, 4, 5, 31, 257, 1025}) {
     for (const std::int64_t offset : {0, 1}) {
