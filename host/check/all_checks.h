@@ -19,6 +19,7 @@
 #include "host/check/objective_checks.h"
 #include "host/check/planar_flow_checks.h"
 #include "host/check/reparameterize_checks.h"
+#include "host/check/step_guard_checks.h"
 #include "host/check/training_step_checks.h"
 
 namespace felbo::checks {
@@ -41,6 +42,7 @@ std::vector<Check<Exec>> all_checks() {
   add_likelihood_checks(checks);
   add_objective_checks(checks);
   add_elbo_loss_checks(checks);
+  add_step_guard_checks(checks);
   add_adam_checks(checks);
   add_training_step_checks(checks);
   return checks;

@@ -35,6 +35,7 @@
 #include "kernels/objective/objective.h"
 #include "kernels/planar_flow/planar_flow.h"
 #include "kernels/reparameterize/reparameterize.h"
+#include "kernels/step_guard/step_guard.h"
 
 namespace felbo {
 
@@ -229,6 +230,10 @@ inline void normal_cdf_backward(const DistantExec& exec, const NormalCdfGradArgs
 inline void sampled_kl(const DistantExec& exec, const SampledKlArgs& a) {
   exec.run(
       "sampled_kl", [&](const CpuExec& cpu) { sampled_kl(cpu, a); }, [&] { a.kl(a.kl.size - 1) += 0.001f; });
+}
+inline void guard_step(const DistantExec& exec, const GuardStepArgs& a) {
+  exec.run(
+      "guard_step", [&](const CpuExec& cpu) { guard_step(cpu, a); }, [&] { a.guard(0).kl += 1.0; });
 }
 template <class T>
 void gather(const DistantExec& exec, const GatherArgs<T>& a) {

@@ -16,6 +16,7 @@ void add_traverse_command(CLI::App& app);
 void add_denoise_command(CLI::App& app);
 void add_score_command(CLI::App& app);
 void add_report_command(CLI::App& app);
+void add_replay_command(CLI::App& app);
 void add_check_command(CLI::App& app);
 void add_oracle_command(CLI::App& app);
 void add_bench_command(CLI::App& app);

@@ -63,6 +63,7 @@ int run(int argc, char** argv) {
   felbo::add_denoise_command(app);
   felbo::add_score_command(app);
   felbo::add_report_command(app);
+  felbo::add_replay_command(app);
   felbo::add_check_command(app);
   felbo::add_oracle_command(app);
   felbo::add_bench_command(app);

@@ -9,6 +9,7 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <set>
@@ -22,6 +23,7 @@
 #include "host/cli/new_model.h"
 #include "host/data/spread_rows.h"
 #include "host/evaluate/generate.h"
+#include "host/forensics/incident.h"
 #include "host/report/event_file.h"
 #include "host/report/png_writer.h"
 #include "host/run/atomic_file.h"
@@ -101,8 +103,8 @@ PreparedRun start_new(const TrainFlags& flags) {
 }
 
 /// What may change when a run goes on: how long, where and how fast, but nothing that a step depends on.
-const std::set<std::string> kMayChange{"--epochs",     "--threads", "--device",    "--save-every",
-                                       "--save-steps", "--keep",    "--track-gap", "--events"};
+const std::set<std::string> kMayChange{"--epochs", "--threads",   "--device", "--save-every",  "--save-steps",
+                                       "--keep",   "--track-gap", "--events", "--on-nonfinite"};
 
 void check_resume_flags(const CLI::App& command, const TrainFlags& flags) {
   FELBO_CHECK(flags.out.empty() && flags.config_file.empty() && !flags.force,
@@ -134,7 +136,7 @@ void check_same_data(const RunConfig& config, const DataSet& data, const LoadedR
   const RunProgress& p = run.progress;
   const std::int64_t steps = run.state.epoch * of_epoch + p.steps;
   FELBO_CHECK(steps == run.state.step && p.steps <= of_epoch &&
-                  p.totals.count == std::min(p.steps * config.batch, data.train.rows),
+                  p.totals.count + p.totals.skipped_data == std::min(p.steps * config.batch, data.train.rows),
               "{}: {} epochs over {} training rows{} are {} steps, the checkpoint has taken {}: the data are "
               "not those that the run began with",
               data.spec, run.state.epoch, data.train.rows,
@@ -156,6 +158,7 @@ PreparedRun go_on(const CLI::App& command, const TrainFlags& flags) {
   if (given("--keep")) config.keep = flags.config.keep;
   if (given("--track-gap")) config.track_gap = flags.config.track_gap;
   if (given("--events")) config.events = flags.config.events;
+  if (given("--on-nonfinite")) config.on_nonfinite = flags.config.on_nonfinite;
   if (flags.config.epochs && flags.config.epochs != config.epochs) {
     FELBO_CHECK(config.lr_schedule == "constant",
                 "--epochs {}: the run's schedule {} was laid out for {} epochs and cannot be extended",
@@ -284,6 +287,10 @@ std::string metrics_line(const State& state, const EpochTraining& train, const E
                               {"beta", train.beta},
                               {"clamped", train.clamped},
                               {"held_out_clamped", held_out.clamped},
+                              {"grad_norm_mean", json_number(train.norm_mean)},
+                              {"grad_norm_max", train.norm_max},
+                              {"clipped_steps", train.clipped_steps},
+                              {"skipped_steps", train.skipped_steps},
                               {"samples_per_second", train.samples_per_second},
                               {"seconds", train.seconds}};
   if (held_out.samples > 1) {  // an objective with importance weights: its bound, with as many samples
@@ -349,6 +356,23 @@ struct TrainResult {
   double step_seconds = 0.0;
 };
 
+/// A state and its place in the run, in host memory.
+struct Standing {
+  ModelState<CpuExec> state;
+  RunProgress progress;
+};
+template <class Exec>
+Standing standing_of(const Exec& exec, const Vae& vae, const ModelState<Exec>& state,
+                     const RunProgress& progress) {
+  Standing now{ModelState<CpuExec>(CpuExec(1), vae), progress};
+  download(exec, state.parameters.view(), now.state.parameters.host());
+  download(exec, state.m.view(), now.state.m.host());
+  download(exec, state.v.view(), now.state.v.host());
+  now.state.step = state.step;
+  now.state.epoch = state.epoch;
+  return now;
+}
+
 ElboTerms terms_of(const Evaluation& e) { return {e.elbo.mean, e.log_px_given_z.mean, e.kl.mean}; }
 
 /// The epochs that a run has left: trains, judges on the held-out part and keeps the books. T: as
@@ -381,10 +405,41 @@ class EpochLoop {
     return std::move(result_);
   }
 
+  std::int64_t rows() const { return train_.rows(); }
+  bool parameters_are_finite() const { return step_.non_finite_parameters() == 0; }
+
+  /// Goes on from the last checkpoint, step by step, with the same bits as before, to where a step makes a
+  /// parameter NaN or infinite; where the run stood before that step. Nothing: no step up to the present one
+  /// does.
+  std::optional<Standing> before_spoiled_parameters() const {
+    LoadedRun from = load_run(t_.run);
+    ModelState<Exec> state = state_on(t_.exec, t_.vae, std::move(from.state));
+    RunProgress at = from.progress;
+    TrainingStep<Exec, T> step(t_.exec, t_.vae, train_, state, step_options());
+    const EpochPlan plan = this->plan();
+    const std::int64_t steps = steps_per_epoch(plan.rows, plan.batch);
+    if (step.non_finite_parameters() > 0) return std::nullopt;
+    while (state.step <= t_.state.step && state.epoch < schedule_.epochs()) {
+      if (at.steps < steps) detail::begin_rest_of_epoch(step, state, plan, at.steps);
+      step.restore_totals(at.totals);
+      for (; at.steps < steps; ++at.steps) {
+        at.totals = step.totals();
+        Standing before = standing_of(t_.exec, t_.vae, state, at);
+        step();
+        if (step.non_finite_parameters() > 0) return before;
+      }
+      ++state.epoch;
+      at = {};
+    }
+    return std::nullopt;
+  }
+
   /// The part that the run is judged on.
   const ResidentData<Exec>& judged() const { return judged_; }
 
  private:
+  EpochPlan plan() const { return {train_.rows(), batch_, t_.config.seed, schedule_, beta_}; }
+
   TrainingStepOptions step_options() const {
     TrainingStepOptions options = training_options(t_.config);
     options.max_batch = batch_;
@@ -420,10 +475,9 @@ class EpochLoop {
 
   void run_epoch() {
     progress_.begin_epoch(t_.state.epoch + 1, t_.progress.steps);
-    const EpochPlan plan{train_.rows(), batch_, t_.config.seed, schedule_, beta_};
     const std::optional<EpochTraining> epoch = train_epoch(
-        step_, t_.state, plan, t_.progress, progress_, [&](std::int64_t steps) { return after_step(steps); },
-        [&] { save(t_); });
+        step_, t_.state, plan(), t_.progress, progress_,
+        [&](std::int64_t steps) { return after_step(steps); }, [&] { save(t_); });
     if (!epoch) stop();
     judge();
     check_finite("held-out", t_.state.epoch, terms_of(result_.held_out));
@@ -435,6 +489,10 @@ class EpochLoop {
     if (writes_events(t_.config)) append_bytes(run_files(t_.run).events, report::event_of(line, wall_time()));
     if (is_save_point(t_)) save_epoch();
     show(*epoch);
+    if (epoch->skipped_steps > 0)
+      progress_.print_line(
+          fmt::format("  skipped: {} step{} whose loss or gradient was not finite (--on-nonfinite)",
+                      epoch->skipped_steps, epoch->skipped_steps > 1 ? "s" : ""));
     if (tracked) progress_.print_line(tracked->line());
   }
 
@@ -485,18 +543,86 @@ class EpochLoop {
   TrainResult result_;
 };
 
-/// The remaining epochs; a run that diverges says what is left of it.
+/// Leaves the step that follows `before` in RUN/nonfinite. Returns what came up first in it, in words.
+template <class Exec>
+std::string keep_step(const Training<Exec>& t, const Standing& before, std::int64_t rows,
+                      const std::string& where, const BadStep& bad) {
+  const NextStep next =
+      next_step(t.config, rows, before.state.step, before.state.epoch, before.progress.steps);
+  const Incident incident{
+      where, describe_device(t.exec), bad, next,
+      examine_step({t.vae, t.data.train, before.state, training_options(t.config), next.rows, next.rates},
+                   t.config.threads)};
+  write_incident(t.run, incident_json(t.config, before.state.epoch + 1, incident), incident.examination.x,
+                 static_cast<std::int64_t>(next.rows.size()), [&](const std::filesystem::path& path) {
+                   save_checkpoint(path, t.config, t.data.train.shape, t.vae, before.state, before.progress,
+                                   t.ledger);
+                 });
+  return fmt::format(
+      "{}: {}. {} holds the step: `felbo replay {}` says whether the model, the data or a kernel did it",
+      where, describe(incident.examination, next.rows), run_files(t.run).nonfinite.string(), t.run.string());
+}
+
+/// The same for a step that made parameters NaN or infinite, if it can be found.
 template <class Exec, class T>
-TrainResult run_epochs(EpochLoop<Exec, T>& loop, const std::filesystem::path& run) {
+std::string keep_spoiling_step(const Training<Exec>& t, const EpochLoop<Exec, T>& loop,
+                               const std::string& otherwise) {
+  const std::optional<Standing> before = loop.before_spoiled_parameters();
+  if (!before) return otherwise;
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  const NextStep next =
+      next_step(t.config, loop.rows(), before->state.step, before->state.epoch, before->progress.steps);
+  return keep_step(t, *before, loop.rows(),
+                   fmt::format("step {} of {} in epoch {} made parameters NaN or infinite", next.of_epoch + 1,
+                               next.steps, before->state.epoch + 1),
+                   {before->state.step, kNone, kNone});
+}
+
+/// What happened, in words. The run has failed anyway: a step that cannot be kept is warned of.
+template <class Exec, class T>
+std::string try_to_keep_step(const Training<Exec>& t, const EpochLoop<Exec, T>& loop,
+                             const NonFiniteStep& error) {
+  try {
+    const Standing before = standing_of(t.exec, t.vae, t.state, t.progress);
+    if (loop.parameters_are_finite()) return keep_step(t, before, loop.rows(), error.where(), error.bad());
+    return keep_spoiling_step(t, loop, error.where());
+  } catch (const std::exception& failure) {
+    spdlog::warn("the step that was not taken could not be kept: {}", failure.what());
+    return error.where();
+  }
+}
+template <class Exec, class T>
+std::string try_to_keep_step(const Training<Exec>& t, const EpochLoop<Exec, T>& loop,
+                             const SpoiledParameters& error) {
+  try {
+    return keep_spoiling_step(t, loop, error.where());
+  } catch (const std::exception& failure) {
+    spdlog::warn("the step that spoiled the parameters could not be kept: {}", failure.what());
+    return error.where();
+  }
+}
+
+/// What a run that diverged leaves.
+std::string what_stands(const std::filesystem::path& run) {
+  const std::filesystem::path checkpoint = run_files(run).checkpoint;
+  return std::filesystem::exists(checkpoint)
+             ? fmt::format("The last good checkpoint stands: {}", checkpoint.string())
+             : std::string("No checkpoint was written yet");
+}
+
+/// The remaining epochs; a run that diverges says how, and what is left of it.
+template <class Exec, class T>
+TrainResult run_epochs(EpochLoop<Exec, T>& loop, const Training<Exec>& t) {
   try {
     return loop();
-  } catch (const Diverged& error) {
-    const std::filesystem::path checkpoint = run_files(run).checkpoint;
-    const bool saved = std::filesystem::exists(checkpoint);
+  } catch (const NonFiniteStep& error) {
     throw std::runtime_error(
-        fmt::format("{}. {}", error.what(),
-                    saved ? fmt::format("The last good checkpoint stands: {}", checkpoint.string())
-                          : std::string("No checkpoint was written yet")));
+        fmt::format("{}. {}. {}", try_to_keep_step(t, loop, error), kDivergedAdvice, what_stands(t.run)));
+  } catch (const SpoiledParameters& error) {
+    throw std::runtime_error(
+        fmt::format("{}. {}. {}", try_to_keep_step(t, loop, error), kDivergedAdvice, what_stands(t.run)));
+  } catch (const Diverged& error) {
+    throw std::runtime_error(fmt::format("{}. {}", error.what(), what_stands(t.run)));
   }
 }
 
@@ -539,7 +665,7 @@ void train_with(const Exec& exec, PreparedRun prepared, const TrainFlags& flags,
   const NamedPart held_out = held_out_part(training.data);
   log_beginning(training, held_out);
   const bool pictures = wants_pictures(held_out.part->shape);
-  const TrainResult result = run_epochs(loop, training.run);
+  const TrainResult result = run_epochs(loop, training);
   if (pictures) try_pictures(training, loop.judged());
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const std::optional<ExactGap> exact = exact_gap(*held_out.part, result.held_out);

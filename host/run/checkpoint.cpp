@@ -82,6 +82,12 @@ void add_progress(Metadata& metadata, const RunProgress& p) {
   add("epoch_bound", p.totals.bound);
   add("epoch_count", p.totals.count);
   add("epoch_clamped", p.totals.clamped);
+  add("epoch_norm_sum", p.totals.norm_sum);
+  add("epoch_norm_max", p.totals.norm_max);
+  add("epoch_steps_taken", p.totals.steps);
+  add("epoch_clipped_steps", p.totals.clipped_steps);
+  add("epoch_skipped_steps", p.totals.skipped_steps);
+  add("epoch_skipped_data", p.totals.skipped_data);
   add("epoch_seconds", p.seconds);
 }
 
@@ -100,6 +106,14 @@ RunProgress read_progress(const SafetensorsFile& file, const std::filesystem::pa
               .bound = real(file, "epoch_bound", path),
               .count = whole("epoch_count"),
               .clamped = whole("epoch_clamped")};
+  if (file.metadata().contains("epoch_norm_sum")) {  // else the file is older than these
+    p.totals.norm_sum = real(file, "epoch_norm_sum", path);
+    p.totals.norm_max = real(file, "epoch_norm_max", path);
+    p.totals.steps = whole("epoch_steps_taken");
+    p.totals.clipped_steps = whole("epoch_clipped_steps");
+    p.totals.skipped_steps = whole("epoch_skipped_steps");
+    p.totals.skipped_data = whole("epoch_skipped_data");
+  }
   p.seconds = real(file, "epoch_seconds", path);
   return p;
 }

@@ -338,6 +338,13 @@ void check_objective(const RunConfig& config) {
               config.objective);
 }
 
+OnNonFinite on_non_finite(const RunConfig& config) {
+  if (config.on_nonfinite == "stop") return OnNonFinite::kStop;
+  if (config.on_nonfinite == "skip") return OnNonFinite::kSkip;
+  throw std::invalid_argument(
+      fmt::format("--on-nonfinite must be stop or skip, got '{}'", config.on_nonfinite));
+}
+
 TrainingStepOptions training_options(const RunConfig& config) {
   check_objective(config);
   check_range("--batch", static_cast<double>(config.batch), 1, 1 << 24);
@@ -349,6 +356,8 @@ TrainingStepOptions training_options(const RunConfig& config) {
               "--adam-beta2 must be at least 0 and below 1, got {}", config.adam_beta2);
   FELBO_CHECK(static_cast<float>(config.adam_epsilon) > 0 && config.adam_epsilon <= 1,
               "--adam-epsilon must be above 0 and at most 1, got {}", config.adam_epsilon);
+  FELBO_CHECK(config.clip_norm == 0 || (config.clip_norm >= 1e-6 && config.clip_norm <= 1e15),
+              "--clip-norm must be 0 (none) or from 1e-6 to 1e15, got {}", config.clip_norm);
   return {.max_batch = config.batch,
           .samples = static_cast<int>(config.samples),
           .objective = training_objective_from_name(config.objective),
@@ -357,7 +366,9 @@ TrainingStepOptions training_options(const RunConfig& config) {
           .seed = config.seed,
           .adam_beta1 = static_cast<float>(config.adam_beta1),
           .adam_beta2 = static_cast<float>(config.adam_beta2),
-          .adam_epsilon = static_cast<float>(config.adam_epsilon)};
+          .adam_epsilon = static_cast<float>(config.adam_epsilon),
+          .clip_norm = config.clip_norm,
+          .on_non_finite = on_non_finite(config)};
 }
 
 double physical_memory() {

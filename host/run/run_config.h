@@ -48,6 +48,8 @@ struct RunConfig {
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-8;
+  double clip_norm = 0.0;  // 0: the gradient is left alone
+  std::string on_nonfinite = "stop";
 
   std::uint64_t seed = 0;
   int save_every = 1;

@@ -65,6 +65,8 @@ void expect_same(const RunConfig& got, const RunConfig& want) {
   same_bits("adam_beta1", got.adam_beta1, want.adam_beta1);
   same_bits("adam_beta2", got.adam_beta2, want.adam_beta2);
   same_bits("adam_epsilon", got.adam_epsilon, want.adam_epsilon);
+  same_bits("clip_norm", got.clip_norm, want.clip_norm);
+  EXPECT_EQ(got.on_nonfinite, want.on_nonfinite);
 }
 
 /// No member at its default.
@@ -96,6 +98,8 @@ RunConfig other_than_default() {
   c.adam_beta1 = std::nextafter(0.9, 1.0);
   c.adam_beta2 = std::nextafter(0.999, 1.0);
   c.adam_epsilon = std::nextafter(1e-8, 1.0);
+  c.clip_norm = std::nextafter(0.7, 1.0);
+  c.on_nonfinite = "skip";
   c.seed = 12345678901234567890u;
   c.save_every = 3;
   c.save_steps = 5;
@@ -332,6 +336,8 @@ TEST(RunConfigParts, TheStepIsTheOneAskedFor) {
   c.adam_beta1 = 0.5;
   c.adam_beta2 = 0.75;
   c.adam_epsilon = 1e-4;
+  c.clip_norm = 0.25;
+  c.on_nonfinite = "skip";
   const TrainingStepOptions o = training_options(c);
   EXPECT_EQ(o.max_batch, 17);
   EXPECT_EQ(o.samples, 4);
@@ -343,6 +349,8 @@ TEST(RunConfigParts, TheStepIsTheOneAskedFor) {
   EXPECT_EQ(o.adam_beta1, 0.5f);
   EXPECT_EQ(o.adam_beta2, 0.75f);
   EXPECT_EQ(o.adam_epsilon, 1e-4f);
+  EXPECT_EQ(o.clip_norm, 0.25);
+  EXPECT_EQ(o.on_non_finite, OnNonFinite::kSkip);
   c.epochs = 9;
   c.lr = 0.5;
   EXPECT_EQ(lr_schedule(c).epochs(), 9);
@@ -438,6 +446,11 @@ TEST(RunConfigParts, RefusesWhatIsOutOfRangeAndNamesTheFlag) {
       {"--adam-epsilon", [](auto& c) { c.adam_epsilon = 0; }},
       {"--adam-epsilon", [](auto& c) { c.adam_epsilon = 1e-60; }},  // 0 in float
       {"--adam-epsilon", [=](auto& c) { c.adam_epsilon = nan; }},
+      {"--clip-norm", [](auto& c) { c.clip_norm = -1; }},
+      {"--clip-norm", [](auto& c) { c.clip_norm = 1e-7; }},
+      {"--clip-norm", [](auto& c) { c.clip_norm = 1e16; }},
+      {"--clip-norm", [=](auto& c) { c.clip_norm = nan; }},
+      {"--on-nonfinite", [](auto& c) { c.on_nonfinite = "ignore"; }},
       {"--lr-schedule", [](auto& c) { c.lr_schedule = "sometimes"; }},
       {"1e+300", [](auto& c) { c.lr = 1e300; }},  // infinite in float
       {"--save-every", [](auto& c) { c.save_every = 0; }},

@@ -149,12 +149,19 @@ void remove_file(const std::filesystem::path& file) {
   fail_for(error, message);
 }
 
+void remove_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  if (error) fail_for(error, fmt::format("{}: cannot be removed: {}", folder.string(), error.message()));
+}
+
 }  // namespace
 
 RunFiles run_files(const std::filesystem::path& run) {
   return {run / "config.toml",      run / "metrics.jsonl", run / "checkpoint.safetensors",
           run / "best.safetensors", run / "samples.png",   run / "reconstructions.png",
-          run / "evaluation.json",  run / "report.html",   run / "events.out.tfevents.felbo"};
+          run / "evaluation.json",  run / "report.html",   run / "events.out.tfevents.felbo",
+          run / "nonfinite"};
 }
 
 std::filesystem::path kept_checkpoint(const std::filesystem::path& run, std::int64_t step) {
@@ -237,6 +244,7 @@ void create_run(const std::filesystem::path& run) {
   create_folder(run);
   for (const std::filesystem::path& file : all_files(run)) remove_file(file);
   for (const std::int64_t step : kept_steps(run)) remove_file(kept_checkpoint(run, step));
+  remove_folder(run_files(run).nonfinite);
   remove_leftovers(run);
 }
 

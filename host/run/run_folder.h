@@ -19,6 +19,7 @@ struct RunFiles {
   std::filesystem::path evaluation;       // evaluation.json, of `felbo evaluate --save`
   std::filesystem::path report;           // report.html, of `felbo report`
   std::filesystem::path events;           // events.out.tfevents.felbo, of `felbo train --events`
+  std::filesystem::path nonfinite;  // folder: a step that the run did not take (host/forensics/incident.h)
 };
 RunFiles run_files(const std::filesystem::path& run);
 

@@ -200,6 +200,14 @@ void add_run_options(CLI::App& app, RunConfig& c) {
   add_real(app, "--adam-beta1", c.adam_beta1, "Decay of Adam's first moment")->group(kOptimiser);
   add_real(app, "--adam-beta2", c.adam_beta2, "Decay of Adam's second moment")->group(kOptimiser);
   add_real(app, "--adam-epsilon", c.adam_epsilon, "Adam's epsilon")->group(kOptimiser);
+  add_real(app, "--clip-norm", c.clip_norm,
+           "A gradient whose L2 norm is above this is scaled down to it; 0: none is")
+      ->group(kOptimiser);
+  app.add_option(
+         "--on-nonfinite", c.on_nonfinite,
+         "At a step whose loss or gradient is NaN or infinite: stop (and leave RUN/nonfinite for `felbo "
+         "replay RUN`); skip (go on without that step, and count it)")
+      ->group(kOptimiser);
   app.add_option("--seed", c.seed, "Names every random number of the run")
       ->check(check_seed, "", "seed")
       ->group(kRun);

@@ -40,6 +40,32 @@ TEST(CheckFinite, ANanHasNoSign) {
   }
 }
 
+std::string message_of(const BadStep& bad) {
+  const NonFiniteStep error(bad, 3, 16, 422);
+  EXPECT_EQ(std::string(error.what()).find(error.where() + ". The run diverged: try a lower --lr"), 0u);
+  return error.where();
+}
+
+TEST(NonFiniteStep, NamesTheStepAndWhatIsNotFinite) {
+  EXPECT_EQ(message_of(BadStep{.step = 860, .elbo = -kInf, .norm = 3}),
+            "the ELBO of step 17 of 422 in epoch 3 is -inf");
+  EXPECT_EQ(message_of(BadStep{.step = 860, .elbo = -kNan, .norm = 3}),
+            "the ELBO of step 17 of 422 in epoch 3 is nan");
+  EXPECT_EQ(message_of(BadStep{.step = 860, .elbo = -1, .norm = kNan}),
+            "the gradient of step 17 of 422 in epoch 3 has the norm nan");
+  EXPECT_EQ(message_of(BadStep{.step = 860, .elbo = -1, .norm = 1e30}),
+            "the gradient of step 17 of 422 in epoch 3 has a norm of 1e+30, whose square Adam's second "
+            "moment cannot "
+            "hold");
+  EXPECT_EQ(message_of(BadStep{.step = 860, .elbo = -1, .norm = 1}),
+            "a term of the loss of step 17 of 422 in epoch 3 is not finite");
+}
+
+TEST(CheckAnyTaken, AnEpochWithoutAStepIsNone) {
+  EXPECT_NO_THROW(check_any_taken(2, {.steps = 1, .skipped_steps = 8}));
+  EXPECT_THROW(check_any_taken(2, {.skipped_steps = 9}), Diverged);
+}
+
 TEST(CheckParameters, NamesTheirNumber) {
   EXPECT_NO_THROW(check_parameters(3, 0));
   try {

@@ -19,6 +19,7 @@
 #include "kernels/minibatch/minibatch.h"
 #include "kernels/objective/objective.h"
 #include "kernels/round/round.h"
+#include "kernels/step_guard/step_guard.h"
 
 namespace felbo {
 
@@ -32,6 +33,8 @@ struct TrainingStepOptions {
   float adam_beta1 = 0.9f;
   float adam_beta2 = 0.999f;
   float adam_epsilon = 1e-8f;
+  double clip_norm = 0.0;  // the gradient's L2 norm is brought down to this; 0: it is left alone
+  OnNonFinite on_non_finite = OnNonFinite::kStop;
 };
 
 /// What a step is given beside its data.
@@ -40,7 +43,15 @@ struct StepRates {
   double beta = 1.0;  // weight of the KL
 };
 
-/// Sums over the data seen since the last take_totals(), in nats.
+/// The first step that was not taken, because a sum of its terms or its gradient was not finite.
+struct BadStep {
+  std::int64_t step = -1;  // steps before it; -1: there is none
+  double elbo = 0.0;       // the sum over its data
+  double norm = 0.0;       // of its gradient
+};
+
+/// Sums over the data seen since the last take_totals(), in nats. Steps that were not taken count nowhere but
+/// in `skipped_`.
 struct TrainingTotals {
   double log_px_given_z = 0.0;
   double kl = 0.0;           // in closed form where there is one, whatever the objective; else by the samples
@@ -48,6 +59,10 @@ struct TrainingTotals {
   double bound = 0.0;        // log mean_s w_s, where the objective has importance weights
   std::int64_t count = 0;    // data
   std::int64_t clamped = 0;  // log-variances that the clamp held
+  double norm_sum = 0.0, norm_max = 0.0;  // of the gradients' L2 norms, before they are clipped
+  std::int64_t steps = 0, clipped_steps = 0;
+  std::int64_t skipped_steps = 0, skipped_data = 0;
+  BadStep bad;
 };
 
 /// Maximises the mean over the batch of the objective (training_objective.h). Allocates once; a step only
@@ -81,10 +96,11 @@ class TrainingStep {
         latent_(exec, vae, options.max_batch, options.samples, true),
         weight_(exec, weighed(options) ? options.max_batch * options.samples : 0),
         bound_(exec, weighed(options) ? options.max_batch : 0),
-        bound_total_(exec, 1),
         kl_of_dimension_(exec, options.free_bits > 0 ? vae.config().latent : 0),
         kl_weight_(exec, kl_of_dimension_.size()),
-        totals_(exec, 3),
+        terms_(exec, 4),
+        squares_(exec, step_guard_scratch(vae.table().size())),
+        guard_(exec, 1),
         clamped_(exec, 1),
         found_(exec, 1) {
     FELBO_CHECK(data.cols() == vae.config().dimensions, "the data have {} columns, the model was made for {}",
@@ -131,7 +147,6 @@ class TrainingStep {
     const std::int64_t B = std::min(options_.max_batch, left_);
     replays_[B](exec_, [&] { enqueue(B); });
     left_ -= B;
-    count_ += B;
     ++state_.step;
     return B;
   }
@@ -144,30 +159,51 @@ class TrainingStep {
     return to_host(exec_, found_.view())[0];
   }
 
-  /// The flat gradient of the last step, (P).
+  /// The flat gradient of the last step, (P), before it is clipped.
   View<const float, 1> gradient() const { return gradient_.view(); }
 
-  /// The sums so far, without touching them. Waits for the steps taken.
+  /// What a bad step is followed by.
+  OnNonFinite on_non_finite() const { return options_.on_non_finite; }
+
+  /// The sums so far, without touching them. Waits for the steps taken. From a bad step on that stops the
+  /// training they stay as they are, as the state does but for its count of steps.
   TrainingTotals totals() const {
-    const std::vector<double> sums = to_host(exec_, totals_.view());
-    return {sums[0], sums[1],
-            sums[2], to_host(exec_, bound_total_.view())[0],
-            count_,  to_host(exec_, clamped_.view())[0]};
+    const StepGuard g = to_host(exec_, guard_.view())[0];
+    return {.log_px_given_z = g.log_px_given_z,
+            .kl = g.kl,
+            .elbo = g.elbo,
+            .bound = g.bound,
+            .count = g.data,
+            .clamped = g.clamped,
+            .norm_sum = g.norm_sum,
+            .norm_max = g.norm_max,
+            .steps = g.steps,
+            .clipped_steps = g.clipped_steps,
+            .skipped_steps = g.skipped_steps,
+            .skipped_data = g.skipped_data,
+            .bad = {g.first_bad - 1, g.bad_elbo, g.bad_norm}};
   }
-  /// Goes on from the sums of steps that another object took.
+  /// Goes on from the sums of steps that another object took; of a bad step it knows nothing.
   void restore_totals(const TrainingTotals& t) {
-    upload(exec_, std::array{t.log_px_given_z, t.kl, t.elbo}, totals_.view());
-    upload(exec_, std::array{t.bound}, bound_total_.view());
-    upload(exec_, std::array{t.clamped}, clamped_.view());
-    count_ = t.count;
+    StepGuard g{};
+    g.log_px_given_z = t.log_px_given_z;
+    g.kl = t.kl;
+    g.elbo = t.elbo;
+    g.bound = t.bound;
+    g.data = t.count;
+    g.clamped = t.clamped;
+    g.norm_sum = t.norm_sum;
+    g.norm_max = t.norm_max;
+    g.steps = t.steps;
+    g.clipped_steps = t.clipped_steps;
+    g.skipped_steps = t.skipped_steps;
+    g.skipped_data = t.skipped_data;
+    upload(exec_, std::array{g}, guard_.view());
   }
   /// The sums so far; starts new ones.
   TrainingTotals take_totals() {
     const TrainingTotals totals = this->totals();
-    zero(exec_, totals_.view());
-    zero(exec_, bound_total_.view());
-    zero(exec_, clamped_.view());
-    count_ = 0;
+    zero(exec_, guard_.view());
     return totals;
   }
 
@@ -245,11 +281,21 @@ class TrainingStep {
     backward(exec_, vae_.encoder(), s.parameters, vae_.table(), input, work_.encoder, s.grad_posterior,
              gradient_.view(), grad_input);
     take_pseudo_gradient(grad_input, B);
+    guard_step(exec_, {.gradient = gradient_.view(),
+                       .terms = terms_.view(),
+                       .clamped = clamped_.view(),
+                       .data = B,
+                       .step = Scalar<std::uint32_t>::read(&now_.data()->step),
+                       .clip_norm = options_.clip_norm,
+                       .on_non_finite = options_.on_non_finite,
+                       .partial = squares_.view(),
+                       .guard = guard_.view()});
     adam(exec_, {.parameter = state_.parameters.view(),
                  .gradient = gradient_.view(),
                  .m = state_.m.view(),
                  .v = state_.v.view(),
                  .step = Scalar<AdamStep>::read(&now_.data()->adam),
+                 .scale = Scalar<float>::read(&guard_.data()->scale),
                  .rounded = rounded_parameters()});
   }
 
@@ -288,7 +334,7 @@ class TrainingStep {
                                  .samples = s.S,
                                  .weight = s.weight,
                                  .bound = bound_.vector(s.B),
-                                 .total = bound_total_.view()});
+                                 .total = terms_.view().slice(3, 1)});
       args.want_gradient = true;
       args.grad_scale = -1.0f / static_cast<float>(s.B);
       args.weight = s.weight;
@@ -298,7 +344,7 @@ class TrainingStep {
                  .kl = work_.kl.vector(s.B),
                  .samples = s.S,
                  .elbo = work_.elbo.vector(s.B),
-                 .totals = totals_.view()});
+                 .totals = terms_.view().slice(0, 3)});
     add_counts(exec_, {work_.clamped_posterior.vector(s.B), clamped_.view()});
     add_counts(exec_, {work_.clamped_likelihood.vector(s.B * s.S), clamped_.view()});
     if (!vae_.above().empty()) add_counts(exec_, {latent_.clamped_above.vector(s.B * s.S), clamped_.view()});
@@ -393,14 +439,14 @@ class TrainingStep {
   Buffer<Exec, BFloat16> rounded_;  // (P) the parameters; none where T is float
   VaeWorkspace<Exec, T> work_;
   LatentWorkspace<Exec, T> latent_;
-  Buffer<Exec, float> weight_, bound_;  // (B S), (B) of importance weights; none without
-  Buffer<Exec, double> bound_total_;
+  Buffer<Exec, float> weight_, bound_;               // (B S), (B) of importance weights; none without
   Buffer<Exec, float> kl_of_dimension_, kl_weight_;  // (Z) of free bits; none without
-  Buffer<Exec, double> totals_;
-  Buffer<Exec, std::int64_t> clamped_, found_;
+  Buffer<Exec, double> terms_;                       // (4) sums over the step's data; 0 between steps
+  Buffer<Exec, double> squares_;                     // scratch of the guard
+  Buffer<Exec, StepGuard> guard_;
+  Buffer<Exec, std::int64_t> clamped_, found_;    // clamped_: in the step; 0 between steps
   std::map<std::int64_t, Replay<Exec>> replays_;  // one a size of batch: full ones, and an epoch's last
   std::int64_t left_ = 0;                         // data that the steps laid out have still to visit
-  std::int64_t count_ = 0;
 };
 
 }  // namespace felbo

@@ -135,17 +135,27 @@ std::vector<T> mlp_backward(std::vector<LayerTrace<T>>& layers, std::vector<T> g
   return grad_y;
 }
 
+/// x(row, j) as it is stored.
+inline float stored_value(const DataPart& part, std::int64_t row, std::int64_t j) {
+  if (!part.is_sparse()) {
+    const auto at = static_cast<std::size_t>(row * part.cols + j);
+    return part.is_bytes() ? static_cast<float>(part.bytes[at]) : part.floats[at];
+  }
+  const auto begin = part.sparse->begin[std::size_t(row)], end = part.sparse->begin[std::size_t(row) + 1];
+  for (std::int64_t e = begin; e < end; ++e)
+    if (part.sparse->column[std::size_t(e)] == j) return part.sparse->value[std::size_t(e)];
+  return 0.0f;
+}
+
 template <class T>
 std::vector<T> minibatch(const StepInput<T>& in) {
   const NoiseStream noise{in.options.seed, static_cast<std::uint32_t>(in.step), Purpose::kBinarize};
   std::vector<T> x;
   for (const std::uint32_t row : in.rows) {
     for (std::int64_t j = 0; j < in.data->cols; ++j) {
-      const std::size_t at = std::size_t(row) * std::size_t(in.data->cols) + std::size_t(j);
-      const bool bytes = in.data->is_bytes();
-      x.push_back(gather_pixel<T>(bytes ? T(in.data->bytes[at]) : T(in.data->floats[at]),
-                                  bytes ? 255.0f : 1.0f, in.options.binarize, noise, row,
-                                  static_cast<std::uint32_t>(j)));
+      x.push_back(gather_pixel<T>(T(stored_value(*in.data, row, j)),
+                                  in.data->is_bytes() ? in.data->divisor : 1.0f, in.options.binarize, noise,
+                                  row, static_cast<std::uint32_t>(j)));
     }
   }
   return x;

@@ -4,8 +4,10 @@
 
 #include <array>
 #include <bit>
+#include <cfloat>
 #include <functional>
 #include <numeric>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -521,18 +523,140 @@ TEST(TrainingStep, AWrongArgumentIsSeen) {
   }
 }
 
-TEST(TrainingStep, ANanInTheDataReachesTheTotals) {
-  const Case c{.likelihood = "gaussian"};
-  const test::ExecHandle exec = test::open_exec(2);
-  DataPart part = data_of(c);
-  part.floats[5] = std::nanf("");
-  const ResidentData<test::ExecType> data(exec, part);
-  const Vae vae = vae_of(c);
-  ModelState<test::ExecType> state(exec, vae);
-  initialise(exec, vae, state);
-  TrainingStep<test::ExecType> step(exec, vae, data, state, {.max_batch = kBatch});
-  take(step, kFirstBatch);
-  EXPECT_TRUE(std::isnan(step.totals().elbo));
+/// A Gaussian model in training whose row 6, of kLastBatch alone, holds a value that is no number.
+struct SpoiledTraining {
+  SpoiledTraining(float value, const TrainingStepOptions& options, int threads)
+      : exec(test::open_exec(threads)), part(spoiled_part(value)), data(exec, part), state(exec, vae) {
+    initialise(exec, vae, state);
+    TrainingStepOptions all = options;
+    all.max_batch = kBatch;
+    step.emplace(exec, vae, data, state, all);
+  }
+  static DataPart spoiled_part(float value) {
+    DataPart part = data_of({.likelihood = "gaussian"});
+    part.floats[6 * kDimensions + 4] = value;
+    return part;
+  }
+  std::vector<float> values() const {
+    std::vector<float> all;
+    for (const auto* buffer : {&state.parameters, &state.m, &state.v}) {
+      const std::vector<float> part = to_host(exec, buffer->view());
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    return all;
+  }
+
+  test::ExecHandle exec;
+  DataPart part;
+  ResidentData<test::ExecType> data;
+  Vae vae = vae_of({.hidden = {17}, .likelihood = "gaussian"});
+  ModelState<test::ExecType> state;
+  std::optional<TrainingStep<test::ExecType>> step;
+};
+
+bool same_floats(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+const float kNoNumbers[] = {std::nanf(""), HUGE_VALF,
+                            -1e30f};  // the square of the last has no room in a float
+
+TEST(TrainingStep, AStepThatIsNotFiniteIsNotTakenNorAnyAfterIt) {
+  for (const float value : kNoNumbers) {
+    SCOPED_TRACE(value);
+    SpoiledTraining t(value, {}, 2);
+    take(*t.step, kFirstBatch);
+    const std::vector<float> before = t.values();
+    const TrainingTotals good = t.step->totals();
+    EXPECT_EQ(good.bad.step, -1);
+    EXPECT_EQ(good.steps, 1);
+    EXPECT_GT(good.norm_sum, 0.0);
+    EXPECT_EQ(good.norm_max, good.norm_sum);
+    for (const auto& rows : {kLastBatch, kFirstBatch, kLastBatch}) {
+      take(*t.step, rows);
+      EXPECT_TRUE(same_floats(t.values(), before));
+    }
+    const TrainingTotals totals = t.step->totals();
+    EXPECT_EQ(totals.bad.step, 1);
+    EXPECT_FALSE(std::isfinite(totals.bad.elbo));
+    EXPECT_EQ(totals.elbo, good.elbo);
+    EXPECT_EQ(totals.norm_sum, good.norm_sum);
+    EXPECT_EQ(totals.count, kBatch);
+    EXPECT_EQ(totals.skipped_steps, 0);
+  }
+}
+
+TEST(TrainingStep, SkippedStepsChangeNothingAndLaterOnesGoOnWithTheSameBits) {
+  for (const float value : kNoNumbers) {
+    SCOPED_TRACE(value);
+    std::vector<float> of_one_thread;
+    for (const int threads : {1, 2, 3}) {
+      SpoiledTraining t(value, {.on_non_finite = OnNonFinite::kSkip}, threads);
+      take(*t.step, kFirstBatch);
+      const std::vector<float> before = t.values();
+      take(*t.step, kLastBatch);
+      EXPECT_TRUE(same_floats(t.values(), before));
+      take(*t.step, kFirstBatch);
+      EXPECT_FALSE(same_floats(t.values(), before));
+      const TrainingTotals totals = t.step->take_totals();
+      EXPECT_EQ(totals.steps, 2);
+      EXPECT_EQ(totals.count, 2 * kBatch);
+      EXPECT_EQ(totals.skipped_steps, 1);
+      EXPECT_EQ(totals.skipped_data, 3);
+      EXPECT_EQ(totals.bad.step, 1);
+      EXPECT_TRUE(std::isfinite(totals.elbo) && std::isfinite(totals.norm_sum));
+      EXPECT_EQ(t.step->totals().bad.step, -1);
+      if (threads == 1) of_one_thread = t.values();
+      EXPECT_TRUE(same_floats(t.values(), of_one_thread)) << threads << " threads";
+    }
+  }
+}
+
+// The first moment after the first step is (1 - beta1) times the gradient that Adam was given.
+TEST(TrainingStep, TheGradientIsClippedByItsNorm) {
+  for (const double share : {0.25, 2.0}) {
+    SpoiledTraining free(0.0f, {}, 2);
+    take(*free.step, kFirstBatch);
+    const double norm = free.step->totals().norm_sum;
+    SpoiledTraining clipped(0.0f, {.clip_norm = share * norm}, 2);
+    take(*clipped.step, kFirstBatch);
+    EXPECT_EQ(clipped.step->totals().norm_max, norm);
+    EXPECT_EQ(clipped.step->totals().clipped_steps, share < 1 ? 1 : 0);
+    const std::vector<float> given = to_host(clipped.exec, clipped.state.m.view()),
+                             whole = to_host(free.exec, free.state.m.view());
+    Parity parity;
+    for (std::size_t i = 0; i < given.size(); ++i) {
+      // The scale, the scaled gradient and each moment are rounded: half a kEps each.
+      const double want = std::min(share, 1.0) * whole[i];
+      parity.element("m", 0, static_cast<std::int64_t>(i), given[i], want,
+                     2.5 * kEps * std::abs(want) + FLT_MIN);
+    }
+    FELBO_EXPECT_PARITY(parity);
+    EXPECT_EQ(same_floats(clipped.values(), free.values()), share > 1);
+  }
+}
+
+TEST(TrainingStep, TotalsAreRestored) {
+  SpoiledTraining t(HUGE_VALF, {.clip_norm = 1e-3, .on_non_finite = OnNonFinite::kSkip}, 1);
+  take(*t.step, kFirstBatch);
+  take(*t.step, kLastBatch);
+  const TrainingTotals want = t.step->take_totals();
+  EXPECT_EQ(t.step->totals().steps, 0);
+  t.step->restore_totals(want);
+  const TrainingTotals got = t.step->totals();
+  EXPECT_EQ(got.elbo, want.elbo);
+  EXPECT_EQ(got.kl, want.kl);
+  EXPECT_EQ(got.log_px_given_z, want.log_px_given_z);
+  EXPECT_EQ(got.bound, want.bound);
+  EXPECT_EQ(got.count, want.count);
+  EXPECT_EQ(got.clamped, want.clamped);
+  EXPECT_EQ(got.norm_sum, want.norm_sum);
+  EXPECT_EQ(got.norm_max, want.norm_max);
+  EXPECT_EQ(got.steps, 1);
+  EXPECT_EQ(got.clipped_steps, 1);
+  EXPECT_EQ(got.skipped_steps, 1);
+  EXPECT_EQ(got.skipped_data, 3);
+  EXPECT_EQ(got.bad.step, -1);
 }
 
 // The losses of the epoch need not show it.

@@ -29,7 +29,7 @@ void expect_advice(const Outcome& outcome) {
 TEST_F(Diverging, InTheFirstEpochLeavesTheRunAsItBegan) {
   const Outcome outcome = train("stages:3@1e30");
   expect_advice(outcome);
-  EXPECT_TRUE(has(outcome.err, "of epoch 1 is"));
+  EXPECT_TRUE(has(outcome.err, "in epoch 1 is"));
   EXPECT_EQ(read_checkpoint(folder_ / "run").metadata.at("epoch"), "0");
   EXPECT_TRUE(felbo_json({"evaluate", folder_ / "run"})["elbo"].is_number());
 }

@@ -57,15 +57,16 @@ std::vector<FlagCase> cases() {
       {"--adam-beta1", kBernoulli, {"--adam-beta1", "0.5"}},
       {"--adam-beta2", kBernoulli, {"--adam-beta2", "0.9"}},
       {"--adam-epsilon", kBernoulli, {"--adam-epsilon", "1e-2"}},
+      {"--clip-norm", kBernoulli, {"--clip-norm", "1e-3"}},
       {"--seed", kBernoulli, {"--seed", "1"}},
   };
 }
 
 /// Flags that decide no figure, or that have one value only. Tests of their own: checkpoints (resume_test),
-/// threads (threads_test), the tracked gap (gap_test), event files (events_test), device and precision (the
-/// emulated program and a GPU's results).
-const std::set<std::string> kElsewhere{"--save-every", "--save-steps", "--keep",   "--track-gap",
-                                       "--events",     "--threads",    "--device", "--precision"};
+/// threads (threads_test), the tracked gap (gap_test), event files (events_test), steps that are not finite
+/// (nonfinite_test), device and precision (the emulated program and a GPU's results).
+const std::set<std::string> kElsewhere{"--save-every", "--save-steps", "--keep",   "--track-gap", "--events",
+                                       "--threads",    "--device",     "--precision", "--on-nonfinite"};
 
 /// The figures of a run, without its times.
 json figures_of(const Words& words) {
