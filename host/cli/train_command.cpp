@@ -273,7 +273,7 @@ struct TrackedGap {
 
 template <class State>
 std::string metrics_line(const State& state, const EpochTraining& train, const Evaluation& held_out,
-                         const std::optional<TrackedGap>& tracked) {
+                         const std::optional<TrackedGap>& tracked, bool norms) {
   nlohmann::ordered_json line{{"epoch", state.epoch},
                               {"step", state.step},
                               {"elbo", held_out.elbo.mean},
@@ -287,12 +287,14 @@ std::string metrics_line(const State& state, const EpochTraining& train, const E
                               {"beta", train.beta},
                               {"clamped", train.clamped},
                               {"held_out_clamped", held_out.clamped},
-                              {"grad_norm_mean", json_number(train.norm_mean)},
-                              {"grad_norm_max", train.norm_max},
                               {"clipped_steps", train.clipped_steps},
                               {"skipped_steps", train.skipped_steps},
                               {"samples_per_second", train.samples_per_second},
                               {"seconds", train.seconds}};
+  if (norms) {
+    line["grad_norm_mean"] = json_number(train.norm_mean);
+    line["grad_norm_max"] = train.norm_max;
+  }
   if (held_out.samples > 1) {  // an objective with importance weights: its bound, with as many samples
     line["log_px"] = held_out.log_px.mean;
     line["log_px_stderr"] = json_number(held_out.log_px.standard_error);
@@ -484,7 +486,8 @@ class EpochLoop {
     result_.samples += train_.rows();
     result_.step_seconds += epoch->seconds;
     const std::optional<TrackedGap> tracked = track();
-    const std::string line = metrics_line(t_.state, *epoch, result_.held_out, tracked);
+    const std::string line =
+        metrics_line(t_.state, *epoch, result_.held_out, tracked, step_options().takes_norm());
     append_metrics(run_files(t_.run).metrics, line);
     if (writes_events(t_.config)) append_bytes(run_files(t_.run).events, report::event_of(line, wall_time()));
     if (is_save_point(t_)) save_epoch();
@@ -573,8 +576,8 @@ std::string keep_spoiling_step(const Training<Exec>& t, const EpochLoop<Exec, T>
   const NextStep next =
       next_step(t.config, loop.rows(), before->state.step, before->state.epoch, before->progress.steps);
   return keep_step(t, *before, loop.rows(),
-                   fmt::format("step {} of {} in epoch {} made parameters NaN or infinite", next.of_epoch + 1,
-                               next.steps, before->state.epoch + 1),
+                   fmt::format("step {} of {} in epoch {} made parameters or moments NaN or infinite",
+                               next.of_epoch + 1, next.steps, before->state.epoch + 1),
                    {before->state.step, kNone, kNone});
 }
 

@@ -51,6 +51,7 @@ Examination examine_step(const StepAtHand& at, int threads) {
   const ResidentData<WatchedExec> data(exec, at.part);
   TrainingStepOptions options = at.options;
   options.max_batch = batch;
+  options.track_norm = true;
   TrainingStep<WatchedExec> step(exec, at.vae, data, state, options);
   step.begin(at.rows, std::vector{at.rates});
   step();

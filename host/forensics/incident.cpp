@@ -39,19 +39,20 @@ IncidentFiles incident_files(const std::filesystem::path& run) {
 
 ordered_json incident_json(const RunConfig& config, int epoch, const Incident& incident) {
   const NextStep& next = incident.next;
-  ordered_json json{{"what", incident.where},
-                    {"step", incident.bad.step},
-                    {"epoch", epoch},
-                    {"step_of_epoch", next.of_epoch + 1},
-                    {"steps_of_epoch", next.steps},
-                    {"seed", config.seed},
-                    {"lr", next.rates.lr},
-                    {"beta", next.rates.beta},
-                    {"elbo", number(incident.bad.elbo / static_cast<double>(next.rows.size()))},
-                    {"grad_norm", number(incident.bad.norm)},
-                    {"device", incident.device},
-                    {"precision", config.precision},
-                    {"rows", next.rows}};
+  ordered_json json{
+      {"what", incident.where},
+      {"step", incident.bad.step},
+      {"epoch", epoch},
+      {"step_of_epoch", next.of_epoch + 1},
+      {"steps_of_epoch", next.steps},
+      {"seed", config.seed},
+      {"lr", next.rates.lr},
+      {"beta", next.rates.beta},
+      {"elbo", number(incident.bad.elbo / static_cast<double>(next.rows.size()))},
+      {"grad_norm", training_options(config).takes_norm() ? number(incident.bad.norm) : ordered_json()},
+      {"device", incident.device},
+      {"precision", config.precision},
+      {"rows", next.rows}};
   json["first"] =
       incident.examination.first ? sighting_json(*incident.examination.first, next.rows) : ordered_json();
   return json;

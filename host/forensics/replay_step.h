@@ -29,6 +29,7 @@ FloatStep take_float_step(const Exec& exec, const StepAtHand& at) {
   const ResidentData<Exec> data(exec, at.part);
   TrainingStepOptions options = at.options;
   options.max_batch = static_cast<std::int64_t>(at.rows.size());
+  options.track_norm = true;
   TrainingStep<Exec, T> step(exec, at.vae, data, state, options);
   step.begin(at.rows, std::vector{at.rates});
   step();

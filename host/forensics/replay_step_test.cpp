@@ -73,6 +73,7 @@ struct Plant {
   std::function<void(Scene&)> change;
   const char *op, *tensor;
   std::vector<std::int64_t> data;  // places in the batch
+  Activation activation = Activation::kRelu;
 };
 
 TEST(ExamineStep, NamesTheOpTheTensorAndTheRowsOfTheFirstOne) {
@@ -101,7 +102,8 @@ TEST(ExamineStep, NamesTheOpTheTensorAndTheRowsOfTheFirstOne) {
        [](Scene& s) { s.value(0, 5) = 1e25f; },
        "likelihood",
        "log_px_given_z",
-       {3}},
+       {3},
+       Activation::kTanh},
       {"a NaN among the parameters",
        [](Scene& s) { s.parameter("decoder.0.weight", 3) = kNanF; },
        "state",
@@ -115,7 +117,7 @@ TEST(ExamineStep, NamesTheOpTheTensorAndTheRowsOfTheFirstOne) {
   };
   for (const Plant& plant : plants) {
     SCOPED_TRACE(plant.name);
-    Scene scene("gaussian", Activation::kRelu);
+    Scene scene("gaussian", plant.activation);
     plant.change(scene);
     const Examination examination = scene.examine();
     ASSERT_TRUE(examination.first.has_value());

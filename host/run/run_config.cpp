@@ -368,7 +368,8 @@ TrainingStepOptions training_options(const RunConfig& config) {
           .adam_beta2 = static_cast<float>(config.adam_beta2),
           .adam_epsilon = static_cast<float>(config.adam_epsilon),
           .clip_norm = config.clip_norm,
-          .on_non_finite = on_non_finite(config)};
+          .on_non_finite = on_non_finite(config),
+          .track_norm = config.track_norm};
 }
 
 double physical_memory() {

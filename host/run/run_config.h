@@ -50,6 +50,7 @@ struct RunConfig {
   double adam_epsilon = 1e-8;
   double clip_norm = 0.0;  // 0: the gradient is left alone
   std::string on_nonfinite = "stop";
+  bool track_norm = false;
 
   std::uint64_t seed = 0;
   int save_every = 1;

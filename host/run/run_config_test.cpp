@@ -67,6 +67,7 @@ void expect_same(const RunConfig& got, const RunConfig& want) {
   same_bits("adam_epsilon", got.adam_epsilon, want.adam_epsilon);
   same_bits("clip_norm", got.clip_norm, want.clip_norm);
   EXPECT_EQ(got.on_nonfinite, want.on_nonfinite);
+  EXPECT_EQ(got.track_norm, want.track_norm);
 }
 
 /// No member at its default.
@@ -100,6 +101,7 @@ RunConfig other_than_default() {
   c.adam_epsilon = std::nextafter(1e-8, 1.0);
   c.clip_norm = std::nextafter(0.7, 1.0);
   c.on_nonfinite = "skip";
+  c.track_norm = true;
   c.seed = 12345678901234567890u;
   c.save_every = 3;
   c.save_steps = 5;
@@ -338,6 +340,7 @@ TEST(RunConfigParts, TheStepIsTheOneAskedFor) {
   c.adam_epsilon = 1e-4;
   c.clip_norm = 0.25;
   c.on_nonfinite = "skip";
+  c.track_norm = true;
   const TrainingStepOptions o = training_options(c);
   EXPECT_EQ(o.max_batch, 17);
   EXPECT_EQ(o.samples, 4);
@@ -351,6 +354,7 @@ TEST(RunConfigParts, TheStepIsTheOneAskedFor) {
   EXPECT_EQ(o.adam_epsilon, 1e-4f);
   EXPECT_EQ(o.clip_norm, 0.25);
   EXPECT_EQ(o.on_non_finite, OnNonFinite::kSkip);
+  EXPECT_TRUE(o.track_norm);
   c.epochs = 9;
   c.lr = 0.5;
   EXPECT_EQ(lr_schedule(c).epochs(), 9);

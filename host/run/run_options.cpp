@@ -208,6 +208,11 @@ void add_run_options(CLI::App& app, RunConfig& c) {
          "At a step whose loss or gradient is NaN or infinite: stop (and leave RUN/nonfinite for `felbo "
          "replay RUN`); skip (go on without that step, and count it)")
       ->group(kOptimiser);
+  app.add_option(
+         "--track-norm", c.track_norm,
+         "true: the L2 norm of each step's gradient goes into metrics.jsonl, for one more reading of the "
+         "gradient (--clip-norm and --on-nonfinite skip read it anyway)")
+      ->group(kOptimiser);
   app.add_option("--seed", c.seed, "Names every random number of the run")
       ->check(check_seed, "", "seed")
       ->group(kRun);

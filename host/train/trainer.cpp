@@ -47,7 +47,8 @@ void check_any_taken(int epoch, const TrainingTotals& totals) {
 
 void check_parameters(int epoch, std::int64_t non_finite) {
   if (non_finite == 0) return;
-  throw SpoiledParameters(fmt::format("in epoch {} {} parameters became NaN or infinite", epoch, non_finite));
+  throw SpoiledParameters(
+      fmt::format("in epoch {} {} parameters or moments became NaN or infinite", epoch, non_finite));
 }
 
 }  // namespace felbo

@@ -73,7 +73,8 @@ TEST(CheckParameters, NamesTheirNumber) {
     ADD_FAILURE();
   } catch (const Diverged& error) {
     const std::string message = error.what();
-    EXPECT_NE(message.find("in epoch 3 12 parameters became NaN or infinite"), std::string::npos) << message;
+    EXPECT_NE(message.find("in epoch 3 12 parameters or moments became NaN or infinite"), std::string::npos)
+        << message;
   }
 }
 

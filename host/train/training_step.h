@@ -35,6 +35,11 @@ struct TrainingStepOptions {
   float adam_epsilon = 1e-8f;
   double clip_norm = 0.0;  // the gradient's L2 norm is brought down to this; 0: it is left alone
   OnNonFinite on_non_finite = OnNonFinite::kStop;
+  bool track_norm = false;  // whether the norm is taken where nothing else asks for it
+
+  /// Whether a step reads its gradient once more, for its norm, before Adam does. Where it does not, a step
+  /// whose loss is finite and whose gradient is not is taken, and shows in the parameters.
+  bool takes_norm() const { return track_norm || clip_norm > 0.0 || on_non_finite == OnNonFinite::kSkip; }
 };
 
 /// What a step is given beside its data.
@@ -99,7 +104,7 @@ class TrainingStep {
         kl_of_dimension_(exec, options.free_bits > 0 ? vae.config().latent : 0),
         kl_weight_(exec, kl_of_dimension_.size()),
         terms_(exec, 4),
-        squares_(exec, step_guard_scratch(vae.table().size())),
+        squares_(exec, options.takes_norm() ? step_guard_scratch(vae.table().size()) : 0),
         guard_(exec, 1),
         clamped_(exec, 1),
         found_(exec, 1) {
@@ -151,11 +156,13 @@ class TrainingStep {
     return B;
   }
 
-  /// How many parameters are NaN or infinite. Waits for the steps taken. Losses alone do not tell: a relu may
-  /// make 0 of NaN, and a network that is NaN in its depth then goes on with what its last bias gives.
+  /// How many parameters and moments are NaN or infinite. Waits for the steps taken. Losses alone do not
+  /// tell: a relu may make 0 of NaN, and a network that is NaN in its depth then goes on with what its last
+  /// bias gives; and a moment that is infinite holds its parameter still.
   std::int64_t non_finite_parameters() const {
     zero(exec_, found_.view());
-    add_non_finite(exec_, {state_.parameters.view(), found_.view()});
+    for (const Buffer<Exec, float>* buffer : {&state_.parameters, &state_.m, &state_.v})
+      add_non_finite(exec_, {buffer->view(), found_.view()});
     return to_host(exec_, found_.view())[0];
   }
 
@@ -281,7 +288,7 @@ class TrainingStep {
     backward(exec_, vae_.encoder(), s.parameters, vae_.table(), input, work_.encoder, s.grad_posterior,
              gradient_.view(), grad_input);
     take_pseudo_gradient(grad_input, B);
-    guard_step(exec_, {.gradient = gradient_.view(),
+    guard_step(exec_, {.gradient = options_.takes_norm() ? gradient_.view() : View<float, 1>(),
                        .terms = terms_.view(),
                        .clamped = clamped_.view(),
                        .data = B,

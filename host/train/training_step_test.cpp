@@ -530,6 +530,7 @@ struct SpoiledTraining {
     initialise(exec, vae, state);
     TrainingStepOptions all = options;
     all.max_batch = kBatch;
+    all.track_norm = true;
     step.emplace(exec, vae, data, state, all);
   }
   static DataPart spoiled_part(float value) {
@@ -612,6 +613,17 @@ TEST(TrainingStep, SkippedStepsChangeNothingAndLaterOnesGoOnWithTheSameBits) {
   }
 }
 
+TEST(TrainingStep, TheNormIsTakenWhereItIsAskedFor) {
+  EXPECT_FALSE(TrainingStepOptions().takes_norm());
+  EXPECT_TRUE(TrainingStepOptions{.track_norm = true}.takes_norm());
+  EXPECT_TRUE(TrainingStepOptions{.clip_norm = 1.0}.takes_norm());
+  EXPECT_TRUE(TrainingStepOptions{.on_non_finite = OnNonFinite::kSkip}.takes_norm());
+  Judge judge({.hidden = {17}}, 1);
+  take(judge.training_step(), kFirstBatch);
+  EXPECT_EQ(judge.training_step().totals().norm_max, 0.0);
+  EXPECT_EQ(judge.training_step().totals().steps, 1);
+}
+
 // The first moment after the first step is (1 - beta1) times the gradient that Adam was given.
 TEST(TrainingStep, TheGradientIsClippedByItsNorm) {
   for (const double share : {0.25, 2.0}) {
@@ -667,6 +679,8 @@ TEST(TrainingStep, CountsTheParametersThatAreNoNumbers) {
   upload(test::open_exec(1), std::vector{std::nanf(""), HUGE_VALF}, parameters.slice(5, 2));
   EXPECT_EQ(judge.training_step().non_finite_parameters(), 2);
   EXPECT_EQ(judge.training_step().non_finite_parameters(), 2);
+  upload(test::open_exec(1), std::vector{HUGE_VALF}, judge.state().v.view().slice(3, 1));
+  EXPECT_EQ(judge.training_step().non_finite_parameters(), 3);
 }
 
 TEST(TrainingStep, RefusesStepsAndDataThatDoNotFit) {

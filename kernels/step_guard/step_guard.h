@@ -43,7 +43,7 @@ enum class OnNonFinite {
 };
 
 struct GuardStepArgs {
-  View<const float, 1> gradient;  // (P)
+  View<const float, 1> gradient;  // (P); empty: the norm is not looked at, and counts as 0
   View<double, 1> terms;          // (4) this step's sums: log p(x|z), KL, ELBO, bound; left 0
   View<std::int64_t, 1> clamped;  // (1) this step's; left 0
   std::int64_t data = 0;          // of this step

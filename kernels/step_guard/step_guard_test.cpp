@@ -256,6 +256,22 @@ TEST(GuardStep, LargeGradientsDoNotOverflow) {
   EXPECT_EQ(tiny.guard[0].norm, static_cast<double>(FLT_TRUE_MIN));
 }
 
+TEST(GuardStep, WithoutAGradientTheTermsAreJudgedAlone) {
+  Problem problem(5000);
+  problem.gradient.vector()(7) = std::nanf("");
+  GuardStepArgs args = problem.args();
+  args.gradient = {};
+  args.partial = {};
+  guard_step(test::exec(2), args);
+  EXPECT_EQ(problem.guard[0].scale, 1.0f);
+  EXPECT_EQ(problem.guard[0].norm, 0.0);
+  EXPECT_EQ(problem.guard[0].elbo, -110.0);
+  problem.set_terms(1.0, 2.0, kNan, 3.0);
+  guard_step(test::exec(2), args);
+  EXPECT_EQ(problem.guard[0].scale, 0.0f);
+  EXPECT_EQ(problem.guard[0].first_bad, 41);
+}
+
 // Recorded steps find their number in memory when they run.
 TEST(GuardStep, TakesTheStepsNumberFromMemory) {
   Problem problem(10);

@@ -28,16 +28,26 @@ class NonFinite : public ::testing::Test {
   void SetUp() override { write_bytes(folder_ / "x.npy", data_with_outlier(1e22f)); }
 
   std::filesystem::path run() const { return folder_ / "run"; }
+  /// `more`: flags with their values (but for --force alone), which take the place of those that are there.
   Words train(const Words& more = {}, const std::string& out = "run",
               const std::string& data = "x.npy") const {
-    return Words{"train",      "--data",      folder_ / data,
-                 "--out",      folder_ / out, "--likelihood",
-                 "gaussian",   "--hidden",    "5",
-                 "--latent",   "2",           "--epochs",
-                 "4",          "--batch",     "32",
-                 "--variance", "unit",        "--threads",
-                 "1",          "--seed",      "3"} +
-           more;
+    Words words{"train",      "--data",      folder_ / data,
+                "--out",      folder_ / out, "--likelihood",
+                "gaussian",   "--hidden",    "5",
+                "--latent",   "2",           "--epochs",
+                "4",          "--batch",     "32",
+                "--variance", "unit",        "--threads",
+                "1",          "--seed",      "3"};
+    for (std::size_t i = 0; i < more.size(); i += 2) {
+      const auto at = std::find(words.begin(), words.end(), more[i]);
+      if (at != words.end()) {
+        *(at + 1) = more[i + 1];
+      } else {
+        words.insert(words.end(), more.begin() + static_cast<std::ptrdiff_t>(i),
+                     more.begin() + static_cast<std::ptrdiff_t>(std::min(i + 2, more.size())));
+      }
+    }
+    return words;
   }
   TempFolder folder_;
 };
@@ -149,7 +159,8 @@ TEST_F(NonFinite, AStepThatSpoilsParametersIsFoundFromTheLastCheckpoint) {
   write_bytes(folder_ / "good.npy", float_npy(kRows, kCols, -1, 1));
   const Outcome outcome = felbo(train({"--lr-schedule", "stages:2@1e-3,2@3e38"}, "run", "good.npy"));
   EXPECT_EQ(outcome.status, 1);
-  EXPECT_TRUE(has(outcome.err, "step 1 of 9 in epoch 3 made parameters NaN or infinite: adam gave "));
+  EXPECT_TRUE(
+      has(outcome.err, "step 1 of 9 in epoch 3 made parameters or moments NaN or infinite: adam gave "));
   const json report = report_of(run());
   EXPECT_EQ(report["step"], 18);
   EXPECT_EQ(report["first"]["op"], "adam");
@@ -180,7 +191,30 @@ TEST_F(NonFinite, ClippingIsCounted) {
   for (const json& line : read_metrics(run())) {
     EXPECT_EQ(line["clipped_steps"], 9);  // 270 training rows in batches of 32
     EXPECT_EQ(line["skipped_steps"], 0);
+    EXPECT_GT(line["grad_norm_mean"].get<double>(), 1e-3);
   }
+}
+
+// A gradient without room for its square: where the norm is not taken, the step is, and Adam's second moment
+// shows it at the end of the epoch; with the norm the step is not taken. Both name the same step and leave
+// the same state.
+TEST_F(NonFinite, AGradientThatIsTooLargeIsFoundWithAndWithoutTheNorm) {
+  write_bytes(folder_ / "x.npy", data_with_outlier(3e18f));
+  const Outcome without = felbo(train()), with = felbo(train({"--track-norm", "true"}, "norm"));
+  EXPECT_EQ(without.status, 1);
+  EXPECT_EQ(with.status, 1);
+  EXPECT_TRUE(has(without.err, "made parameters or moments NaN or infinite: guard_step gave "));
+  EXPECT_TRUE(has(with.err, "whose square Adam's second moment cannot hold: guard_step gave "));
+  const json a = report_of(run()), b = report_of(folder_ / "norm");
+  EXPECT_EQ(a["step"], b["step"]);
+  EXPECT_EQ(a["rows"], b["rows"]);
+  EXPECT_EQ(a["first"], b["first"]);
+  EXPECT_TRUE(a["grad_norm"].is_null());
+  EXPECT_GT(b["grad_norm"].get<double>(), 1e19);
+  EXPECT_EQ(
+      different_tensors(read_checkpoint(run() / "nonfinite"), read_checkpoint(folder_ / "norm/nonfinite")),
+      Words());
+  EXPECT_EQ(felbo_json({"replay", run()})["verdict"], "model");
 }
 
 }  // namespace
