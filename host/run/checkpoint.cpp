@@ -121,7 +121,7 @@ RunProgress read_progress(const SafetensorsFile& file, const std::filesystem::pa
 /// The file of a run, or the file that was named itself.
 std::filesystem::path file_of(const std::filesystem::path& run) {
   if (std::filesystem::is_regular_file(run)) return run;
-  const std::filesystem::path path = run_files(run).checkpoint;
+  std::filesystem::path path = run_files(run).checkpoint;
   FELBO_CHECK(
       std::filesystem::exists(path) || !std::filesystem::exists(run_files(run).config),
       "{}: the run was stopped before its first {}; begin it again with `felbo train --config {} --out "

@@ -70,7 +70,7 @@ bool is_density(const RunConfig& config) {
 }
 
 ordered_json parse(const std::string& ledger) {
-  const ordered_json json = ordered_json::parse(ledger, nullptr, false);
+  ordered_json json = ordered_json::parse(ledger, nullptr, false);
   FELBO_CHECK(json.is_object(), "the checkpoint's ledger is not JSON; restore a copy of the file");
   return json;
 }

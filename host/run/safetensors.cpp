@@ -416,6 +416,7 @@ std::vector<std::string> SafetensorsFile::names() const {
   for (const auto& [name, tensor] : tensors_) placed.emplace_back(tensor.begin, name);
   std::ranges::sort(placed);
   std::vector<std::string> names;
+  names.reserve(placed.size());
   for (auto& [begin, name] : placed) names.push_back(std::move(name));
   return names;
 }
