@@ -1,6 +1,7 @@
 // `felbo bench`: rates, and how much of what the machine allows they are.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <charconv>
@@ -129,6 +130,20 @@ std::string note_of(const Bound& bound) {
   return bound.in_cache ? "in cache" : "";
 }
 
+/// Repetitions that scatter more than this were not timed on a quiet machine, or not for long enough.
+constexpr double kWideSpread = 0.1;
+
+/// The standard deviation over the repetitions by their mean, where there are several.
+template <class Run>
+std::optional<double> spread_of(const std::vector<Run>& runs) {
+  const auto time_of = [&](const char* aggregate) {
+    const auto run = std::ranges::find_if(runs, [&](const Run& r) { return r.aggregate_name == aggregate; });
+    return run == runs.end() ? 0.0 : run->real_accumulated_time / static_cast<double>(run->iterations);
+  };
+  const double mean = time_of("mean");
+  return mean > 0.0 ? std::optional(time_of("stddev") / mean) : std::nullopt;
+}
+
 /// Takes the medians that Google Benchmark computes over the repetitions.
 class MedianReporter : public benchmark::BenchmarkReporter {
  public:
@@ -148,6 +163,12 @@ class MedianReporter : public benchmark::BenchmarkReporter {
       nlohmann::ordered_json more{{"in_cache", bound.in_cache}};
       if (!bound.roof.empty()) more["roof"] = bound.roof;
       std::string note = note_of(bound);
+      const std::optional<double> spread = spread_of(runs);
+      more["spread"] = or_null(spread);
+      if (spread && *spread > kWideSpread) {
+        ++spread_widely_;
+        note += fmt::format("{}repetitions spread by {:.0f} %", note.empty() ? "" : "; ", 100.0 * *spread);
+      }
       for (const char* key : {"unfused_seconds", "fused_speedup", "curand_seconds", "curand_speedup"}) {
         const auto counter = run.counters.find(key);
         if (counter != run.counters.end()) more[key] = counter->second.value;
@@ -159,11 +180,20 @@ class MedianReporter : public benchmark::BenchmarkReporter {
                    more);
     }
   }
+  /// Timings whose repetitions spread widely.
+  int spread_widely() const { return spread_widely_; }
 
  private:
   Results& results_;
   const Peaks& peaks_;
+  int spread_widely_ = 0;
 };
+
+/// What `bench kernels` or `bench noise` times.
+std::string kernel_filter(const BenchFlags& flags) {
+  if (flags.what == "noise") return "^noise/|^gather/.*dynamic|^reparameterize/|^covariance_factor/";
+  return flags.filter.empty() ? "." : flags.filter;
+}
 
 Peaks bench_kernels(const BenchFlags& flags, Results& results) {
   const auto [array, bandwidth] =
@@ -182,9 +212,14 @@ Peaks bench_kernels(const BenchFlags& flags, Results& results) {
   int argc = static_cast<int>(argv.size());
   benchmark::Initialize(&argc, argv.data());
   MedianReporter reporter(results, peaks);
-  const std::size_t count =
-      benchmark::RunSpecifiedBenchmarks(&reporter, flags.filter.empty() ? "." : flags.filter);
+  const std::size_t count = benchmark::RunSpecifiedBenchmarks(&reporter, kernel_filter(flags));
   FELBO_CHECK(count > 0, "--filter '{}' matches no benchmark", flags.filter);
+  if (reporter.spread_widely() > 0) {
+    spdlog::warn(
+        "the repetitions of {} of {} timings have a standard deviation above {:.0f} % of their mean: "
+        "the machine is busy, or its clock moves",
+        reporter.spread_widely(), count, 100.0 * kWideSpread);
+  }
   return peaks;
 }
 
@@ -326,9 +361,10 @@ void bench_gradients(const BenchFlags& flags, Results& results) {
 
 void run_bench(const BenchFlags& flags) {
   const bool all = flags.what == "all";
-  FELBO_CHECK(all || flags.what == "kernels" || flags.what == "gemm" || flags.what == "step" ||
-                  flags.what == "scaling" || flags.what == "gradients",
-              "bench what? kernels, gemm, step, train, scaling, gradients or all; got '{}'", flags.what);
+  FELBO_CHECK(all || flags.what == "kernels" || flags.what == "noise" || flags.what == "gemm" ||
+                  flags.what == "step" || flags.what == "scaling" || flags.what == "gradients",
+              "bench what? kernels, noise, gemm, step, train, scaling, gradients or all; got '{}'",
+              flags.what);
   FELBO_CHECK(flags.draws >= 2 && flags.draws <= 1'000'000, "--draws must be between 2 and 1000000, got {}",
               flags.draws);
   FELBO_CHECK(flags.repetitions >= 2 && flags.repetitions <= 1000,
@@ -347,7 +383,7 @@ void run_bench(const BenchFlags& flags) {
   if (!flags.json) fmt::print("{}; medians\n", device);
   Results results(flags.json);
   nlohmann::ordered_json measured = bench::measured_on(device);
-  if (all || flags.what == "kernels") {
+  if (all || flags.what == "kernels" || flags.what == "noise") {
     const Peaks peaks = bench_kernels(flags, results);
     measured["peaks"] = {{"gb_per_s", peaks.bytes_per_second * 1e-9},
                          {"gflop_per_s", peaks.flops_per_second * 1e-9},
@@ -371,9 +407,9 @@ void run_bench(const BenchFlags& flags) {
 void check_flags(const CLI::App& command, const BenchFlags& flags) {
   bench::check_output("--out", flags.out, ".json");
   bench::check_output("--report", flags.report, ".html");
-  FELBO_CHECK(
-      command.get_option("--repetitions")->count() == 0 || flags.what == "kernels" || flags.what == "all",
-      "--repetitions goes with bench kernels (or all), not with bench {}", flags.what);
+  FELBO_CHECK(command.get_option("--repetitions")->count() == 0 || flags.what == "kernels" ||
+                  flags.what == "noise" || flags.what == "all",
+              "--repetitions goes with bench kernels and noise (or all), not with bench {}", flags.what);
   FELBO_CHECK(command.get_option("--filter")->count() == 0 || flags.what == "kernels" ||
                   flags.what == "step" || flags.what == "scaling" || flags.what == "all",
               "--filter goes with bench kernels, step and scaling (or all), not with bench {}", flags.what);
@@ -399,7 +435,8 @@ void add_bench_command(CLI::App& app) {
   command->add_option(
       "WHAT", flags->what,
       "kernels, gemm, step, gradients (how the objectives' estimates scatter) or all of these; or "
-      "scaling: how a step's cost grows with each size; or train, which has flags of its own");
+      "noise: the kernels that make random numbers; scaling: how a step's cost grows with each size; or "
+      "train, which has flags of its own");
   command->add_option("--filter", flags->filter,
                       "Regular expression: the kernels, steps and sweeps whose name matches");
   command->add_option("--shape", flags->shape,

@@ -417,6 +417,7 @@ constexpr Case kFlags[] = {
     {"bench_train_flags_before", "bench --threads 1 train", "--threads; before train"},
     {"bench_train_and_more", "bench step train", "WHAT; before train"},
     {"bench_train_of_what", "bench train luck", "luck"},
+    {"bench_noise_filter", "bench noise --filter adam", "--filter; not with bench noise"},
     {"bench_step_repetitions", "bench step --repetitions 5", "--repetitions; bench kernels; bench step"},
 };
 INSTANTIATE_TEST_SUITE_P(Flags, BadInput, ::testing::ValuesIn(kFlags), name_of_case);
