@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 
 packages=(
   build-essential cmake ninja-build ccache                           # build
-  libdnnl-dev libfmt-dev libspdlog-dev nlohmann-json3-dev            # libraries
+  libdnnl-dev ocl-icd-opencl-dev                                     # oneDNN, whose CMake files ask for OpenCL
+  libfmt-dev libspdlog-dev nlohmann-json3-dev                        # libraries
   libcli11-dev libtomlplusplus-dev libpng-dev zlib1g-dev libzip-dev libssl-dev libeigen3-dev
   libprotobuf-dev protobuf-compiler
   libbenchmark-dev libgtest-dev librandom123-dev                     # benchmarks and tests
