@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "benchmarks/bench_exec.h"
 #include "benchmarks/bench_json.h"
 #include "benchmarks/gradient_bench.h"
+#include "benchmarks/op_bench.h"
 #include "benchmarks/peaks.h"
 #include "benchmarks/scaling_bench.h"
 #include "benchmarks/step_bench.h"
@@ -34,7 +36,7 @@ using bench::or_null;
 
 struct BenchFlags {
   std::string what = "all";
-  std::string filter;
+  std::string filter, op, shapes = "usual";
   DeviceRequest device;
   int repetitions = 5;
   int draws = 200;
@@ -43,11 +45,8 @@ struct BenchFlags {
   std::int64_t batch = 128;
   int samples = 1;
   std::filesystem::path out, report;
-  bool json = false;
+  bool json = false, hot = false;
 };
-
-/// Traffic from which an op's data cannot stay in the caches of this generation of machines.
-constexpr double kOutOfCache = 128e6;
 
 /// A row of the results; the table for a person is printed as the rows come.
 class Results {
@@ -97,13 +96,6 @@ std::string error_of(const Run& run) {
   }
 }
 
-/// What an iteration of `seconds` amounts to at the rate that the run counted, if it did.
-template <class Run>
-std::optional<double> an_iteration(const Run& run, const char* rate, double seconds) {
-  const auto counter = run.counters.find(rate);
-  return counter == run.counters.end() ? std::nullopt : std::optional(counter->second.value * seconds);
-}
-
 /// The roofs: what a copy moves and what a large product in fp32 computes, in this run.
 struct Peaks {
   double bytes_per_second = 0.0, flops_per_second = 0.0;
@@ -116,12 +108,10 @@ struct Bound {
   std::string roof;       // arithmetic, memory or ""
   bool in_cache = false;  // the memory's bandwidth is no bound, and arithmetic is none that matters
 };
-Bound bound_of(std::optional<double> bytes, std::optional<double> flops, double seconds, const Peaks& peaks) {
-  const double moving = bytes.value_or(0.0) / peaks.bytes_per_second,
-               computing = flops.value_or(0.0) / peaks.flops_per_second;
-  if (computing > moving) return {computing / seconds, "arithmetic", bytes.value_or(0.0) < kOutOfCache};
-  if (!bytes) return {};
-  if (*bytes < kOutOfCache) return {std::nullopt, "", true};
+Bound bound_of(double bytes, double flops, bool in_cache, double seconds, const Peaks& peaks) {
+  const double moving = bytes / peaks.bytes_per_second, computing = flops / peaks.flops_per_second;
+  if (computing > moving) return {computing / seconds, "arithmetic", in_cache};
+  if (in_cache) return {std::nullopt, "", true};
   return {moving / seconds, "memory"};
 }
 
@@ -147,7 +137,9 @@ std::optional<double> spread_of(const std::vector<Run>& runs) {
 /// Takes the medians that Google Benchmark computes over the repetitions.
 class MedianReporter : public benchmark::BenchmarkReporter {
  public:
-  MedianReporter(Results& results, const Peaks& peaks) : results_(results), peaks_(peaks) {}
+  /// `cells`: what was registered, by the names that it was registered with.
+  MedianReporter(Results& results, const Peaks& peaks, const std::map<std::string, const bench::Cell*>& cells)
+      : results_(results), peaks_(peaks), cells_(cells) {}
 
   bool ReportContext(const Context&) override { return true; }
   void ReportRuns(const std::vector<Run>& runs) override {
@@ -157,10 +149,10 @@ class MedianReporter : public benchmark::BenchmarkReporter {
       if (run.run_type != Run::RT_Aggregate || run.aggregate_name != "median") continue;
       // An aggregate counts a repetition as an iteration, and its time is multiplied by their number.
       const double seconds = run.real_accumulated_time / static_cast<double>(run.iterations);
-      const std::optional<double> bytes = an_iteration(run, "bytes_per_second", seconds),
-                                  flops = an_iteration(run, "flops", seconds);
-      const Bound bound = bound_of(bytes, flops, seconds, peaks_);
-      nlohmann::ordered_json more{{"in_cache", bound.in_cache}};
+      const double bytes = run.counters.at("bytes"), flops = run.counters.at("operations");
+      const bool in_cache = run.counters.at("out_of_cache") == 0.0;
+      const Bound bound = bound_of(bytes, flops, in_cache, seconds, peaks_);
+      nlohmann::ordered_json more{{"in_cache", bound.in_cache}, {"cache", bench::hot() ? "hot" : "cold"}};
       if (!bound.roof.empty()) more["roof"] = bound.roof;
       std::string note = note_of(bound);
       const std::optional<double> spread = spread_of(runs);
@@ -176,8 +168,9 @@ class MedianReporter : public benchmark::BenchmarkReporter {
       if (more.contains("fused_speedup"))
         note += fmt::format("{}separate kernels take {:.2f} times as long", note.empty() ? "" : "; ",
                             more["fused_speedup"].get<double>());
-      results_.add(run.run_name.function_name, run.run_name.args, seconds, bytes, flops, bound.share, note,
-                   more);
+      const bench::Cell& cell = *cells_.at(run.run_name.function_name);
+      results_.add(cell.op->name, bench::text_of(*cell.op, cell.shape), seconds, bytes, flops, bound.share,
+                   note, more);
     }
   }
   /// Timings whose repetitions spread widely.
@@ -186,41 +179,141 @@ class MedianReporter : public benchmark::BenchmarkReporter {
  private:
   Results& results_;
   const Peaks& peaks_;
+  const std::map<std::string, const bench::Cell*>& cells_;
   int spread_widely_ = 0;
 };
 
-/// What `bench kernels` or `bench noise` times.
-std::string kernel_filter(const BenchFlags& flags) {
-  if (flags.what == "noise") return "^noise/|^gather/.*dynamic|^reparameterize/|^covariance_factor/";
-  return flags.filter.empty() ? "." : flags.filter;
+/// Throws std::invalid_argument if --filter is no regular expression.
+std::regex filter_of(const BenchFlags& flags) {
+  try {
+    return std::regex(flags.filter);
+  } catch (const std::regex_error& error) {
+    throw std::invalid_argument(
+        fmt::format("--filter '{}' is no regular expression: {}", flags.filter, error.what()));
+  }
 }
 
-Peaks bench_kernels(const BenchFlags& flags, Results& results) {
+/// Of one timing; a row has --repetitions of them.
+constexpr double kTimingSeconds = 0.1, kGridTimingSeconds = 0.02;
+double timing_seconds(bench::Shapes shapes) {
+  return shapes == bench::Shapes::kUsual ? kTimingSeconds : kGridTimingSeconds;
+}
+
+/// About how long the cells take: a call reaches half of what the peaks allow, say; Google Benchmark looks
+/// for a number of calls before the repetitions; and one thread fills the arrays, at 1 GB a second.
+double seconds_of(const std::vector<bench::Cell>& cells, const Peaks& peaks, int repetitions, double timing) {
+  double seconds = 0.0;
+  for (const bench::Cell& cell : cells) {
+    const double call = 2.0 * std::max(cell.work.bytes / peaks.bytes_per_second,
+                                       cell.work.operations / peaks.flops_per_second);
+    seconds += 1e-9 * bench::memory_of(cell.work) + (repetitions + 2) * std::max(1.2 * timing, call);
+  }
+  return seconds;
+}
+
+std::string name_of(const bench::Cell& cell) {
+  return fmt::format("{}/{}/{}", cell.op->name, bench::text_of(*cell.op, cell.shape),
+                     cell.op->compares ? "manual_time" : "real_time");
+}
+
+/// What the filters leave.
+void keep_matching(std::vector<bench::Cell>& cells, const BenchFlags& flags) {
+  const std::regex filter = flags.what == "noise"
+                                ? std::regex("^noise/|^gather/.*dynamic|^reparameterize/|^covariance_factor/")
+                                : filter_of(flags);
+  std::erase_if(cells, [&](const bench::Cell& cell) { return !std::regex_search(name_of(cell), filter); });
+}
+
+/// Bytes that the arrays of an op may take.
+double memory_for(const CpuExec&) { return 0.8 * physical_memory(); }
+#if FELBO_WITH_CUDA
+double memory_for(const CudaExec& exec) {
+  return std::min(0.9 * static_cast<double>(exec.device().memory), 0.8 * physical_memory());
+}
+#endif
+
+bench::Cells cells_to_time(const BenchFlags& flags, const Peaks& peaks) {
+  const double memory = bench::on_device([](const auto& exec) { return memory_for(exec); });
+  bench::Cells cells = bench::cells_of(bench::shapes_from_name(flags.shapes), flags.op, memory,
+                                       peaks.bytes_per_second, peaks.flops_per_second);
+  keep_matching(cells.timed, flags);
+  keep_matching(cells.too_large, flags);
+  return cells;
+}
+
+/// Throws std::invalid_argument if what the flags ask for is no row, before any time is spent.
+void check_rows(const BenchFlags& flags) {
+  constexpr double kAny = std::numeric_limits<double>::infinity();
+  bench::Cells cells = bench::cells_of(bench::shapes_from_name(flags.shapes), flags.op, kAny, kAny, kAny);
+  keep_matching(cells.timed, flags);
+  FELBO_CHECK(!cells.timed.empty() || flags.what == "all", "--filter '{}' matches no benchmark",
+              flags.filter);
+}
+
+/// What is not timed because it would take more memory than there is, for --json.
+nlohmann::ordered_json skipped(const std::vector<bench::Cell>& cells) {
+  auto rows = nlohmann::ordered_json::array();
+  for (const bench::Cell& cell : cells)
+    rows.push_back({{"name", cell.op->name},
+                    {"params", bench::text_of(*cell.op, cell.shape)},
+                    {"bytes_needed", bench::memory_of(cell.work)}});
+  return rows;
+}
+
+/// Registers the cells with Google Benchmark; by the names that it has for them.
+std::map<std::string, const bench::Cell*> register_cells(const std::vector<bench::Cell>& cells,
+                                                         double timing) {
+  std::map<std::string, const bench::Cell*> by_name;
+  for (const bench::Cell& cell : cells) {
+    const std::string name = fmt::format("{}/{}", cell.op->name, bench::text_of(*cell.op, cell.shape));
+    by_name[name] = &cell;
+    auto* bench = benchmark::RegisterBenchmark(
+        name.c_str(), [&cell](benchmark::State& state) { cell.op->run(state, cell.shape); });
+    bench->MinTime(timing);
+    if (cell.op->compares) {
+      bench->UseManualTime();
+    } else {
+      bench->UseRealTime();
+    }
+  }
+  return by_name;
+}
+
+Peaks measure_peaks(Results& results) {
   const auto [array, bandwidth] =
       bench::on_device([](const auto& exec) { return bench::copy_bandwidth(exec); });
   const auto [n, rate, by] =
       bench::on_device([](const auto& exec) { return bench::product_rate(exec, Precision::kFp32); });
-  const Peaks peaks{bandwidth, rate, fmt::format("a product of {0} x {0} matrices by {1}", n, by)};
   const double moved = 2.0 * static_cast<double>(array);
   results.add("memory/copy", fmt::format("{:.0f} MiB", moved / (1 << 20)), moved / bandwidth, moved,
               std::nullopt, 1.0, "measured bandwidth");
+  return {bandwidth, rate, fmt::format("a product of {0} x {0} matrices by {1}", n, by)};
+}
+
+/// Times the cells; `too_large` ones are named.
+void bench_kernels(const BenchFlags& flags, const bench::Cells& cells, const Peaks& peaks, Results& results) {
+  const double timing = timing_seconds(bench::shapes_from_name(flags.shapes));
+  spdlog::info("{} rows, about {:.1f} min", cells.timed.size(),
+               seconds_of(cells.timed, peaks, flags.repetitions, timing) / 60.0);
+  for (const bench::Cell& cell : cells.too_large)
+    results.say(fmt::format("{:<34} {:<20} needs {:.1f} GiB of memory", cell.op->name,
+                            bench::text_of(*cell.op, cell.shape), bench::memory_of(cell.work) / (1 << 30)));
   std::vector<std::string> words{"felbo", "--benchmark_report_aggregates_only=true",
-                                 "--benchmark_min_time=0.1",
                                  fmt::format("--benchmark_repetitions={}", flags.repetitions)};
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   int argc = static_cast<int>(argv.size());
   benchmark::Initialize(&argc, argv.data());
-  MedianReporter reporter(results, peaks);
-  const std::size_t count = benchmark::RunSpecifiedBenchmarks(&reporter, kernel_filter(flags));
-  FELBO_CHECK(count > 0, "--filter '{}' matches no benchmark", flags.filter);
+  const auto by_name = register_cells(cells.timed, timing);
+  MedianReporter reporter(results, peaks, by_name);
+  benchmark::RunSpecifiedBenchmarks(&reporter, ".");
+  bench::kept() = {};  // before its Exec
   if (reporter.spread_widely() > 0) {
     spdlog::warn(
         "the repetitions of {} of {} timings have a standard deviation above {:.0f} % of their mean: "
         "the machine is busy, or its clock moves",
-        reporter.spread_widely(), count, 100.0 * kWideSpread);
+        reporter.spread_widely(), cells.timed.size(), 100.0 * kWideSpread);
   }
-  return peaks;
 }
 
 /// Those of training's matrix products on this device: all, or the one asked for.
@@ -237,16 +330,6 @@ void bench_gemm(Results& results, const std::vector<Precision>& precisions) {
     const double flops = 2.0 * std::pow(static_cast<double>(n), 3);
     results.add("gemm/square", fmt::format("{}/{}", n, name_of(precision)), flops / rate, std::nullopt, flops,
                 1.0, by + ", measured rate", {{"precision", name_of(precision)}});
-  }
-}
-
-/// Throws std::invalid_argument if --filter is no regular expression.
-std::regex filter_of(const BenchFlags& flags) {
-  try {
-    return std::regex(flags.filter);
-  } catch (const std::regex_error& error) {
-    throw std::invalid_argument(
-        fmt::format("--filter '{}' is no regular expression: {}", flags.filter, error.what()));
   }
 }
 
@@ -296,12 +379,13 @@ void bench_steps(Results& results, const std::vector<bench::StepShape>& shapes, 
                 fmt::format("B:{}{}/{}", t.batch,
                             shape.samples > 1 ? fmt::format("/S:{}", shape.samples) : "", name_of(precision)),
                 t.seconds, std::nullopt, t.flops, std::nullopt,
-                fmt::format("{:.1f}k samples/s; its products alone {:.1f}k: a share of {:.2f}", rate * 1e-3,
-                            products * 1e-3, t.share),
+                fmt::format("{:.1f}k samples/s; its products alone {:.1f}k: a share of {:.2f}; {} launches",
+                            rate * 1e-3, products * 1e-3, t.share, t.launches),
                 {{"precision", name_of(precision)},
                  {"samples_per_second", rate},
                  {"product_samples_per_second", products},
-                 {"share_of_products", t.share}});
+                 {"share_of_products", t.share},
+                 {"launches", t.launches}});
   }
 }
 
@@ -359,6 +443,25 @@ void bench_gradients(const BenchFlags& flags, Results& results) {
   }
 }
 
+/// About how long `bench all` goes on behind its kernels. A step and its products are timed in turn for some
+/// seconds; a draw is a step of each objective at each number of samples.
+double seconds_of_steps(std::size_t steps, int draws) {
+  return 7.0 * static_cast<double>(steps) + 0.15 * static_cast<double>(draws);
+}
+
+/// The rows of the kernels, with what they were timed by.
+void run_kernels(const BenchFlags& flags, Results& results, nlohmann::ordered_json& measured) {
+  const Peaks peaks = measure_peaks(results);
+  const bench::Cells cells = cells_to_time(flags, peaks);
+  bench_kernels(flags, cells, peaks, results);
+  measured["shapes"] = flags.shapes;
+  measured["cache"] = flags.hot ? "hot" : "cold";
+  measured["skipped"] = skipped(cells.too_large);
+  measured["peaks"] = {{"gb_per_s", peaks.bytes_per_second * 1e-9},
+                       {"gflop_per_s", peaks.flops_per_second * 1e-9},
+                       {"by", peaks.by}};
+}
+
 void run_bench(const BenchFlags& flags) {
   const bool all = flags.what == "all";
   FELBO_CHECK(all || flags.what == "kernels" || flags.what == "noise" || flags.what == "gemm" ||
@@ -378,18 +481,20 @@ void run_bench(const BenchFlags& flags) {
   }
   if (!cuda) bench::bench_exec().emplace<CpuExec>(flags.device.threads);
   const std::string device = bench::on_device([](const auto& exec) { return describe_device(exec); });
+  bench::hot() = flags.hot;
+  const bool kernels = all || flags.what == "kernels" || flags.what == "noise";
+  if (kernels) check_rows(flags);
   const std::vector<bench::StepShape> shapes = step_shapes(flags, cuda.has_value());
   const std::vector<std::string> sweeps = scaling_sweeps(flags);
   if (!flags.json) fmt::print("{}; medians\n", device);
   Results results(flags.json);
   nlohmann::ordered_json measured = bench::measured_on(device);
-  if (all || flags.what == "kernels" || flags.what == "noise") {
-    const Peaks peaks = bench_kernels(flags, results);
-    measured["peaks"] = {{"gb_per_s", peaks.bytes_per_second * 1e-9},
-                         {"gflop_per_s", peaks.flops_per_second * 1e-9},
-                         {"by", peaks.by}};
-  }
+  if (kernels) run_kernels(flags, results, measured);
   const std::vector<Precision> in = precisions(flags, cuda.has_value());
+  if (all)
+    spdlog::info("then products, {} steps and the gradients of {} draws, about {:.1f} min",
+                 shapes.size() * in.size(), flags.draws,
+                 seconds_of_steps(shapes.size() * in.size(), flags.draws) / 60.0);
   if (all || flags.what == "gemm") bench_gemm(results, in);
   for (const Precision precision : in) bench_steps(results, shapes, precision);
   for (const Precision precision : in) {
@@ -404,25 +509,28 @@ void run_bench(const BenchFlags& flags) {
   if (flags.json) print_json(measured);
 }
 
+/// Flags that not every WHAT has a use for.
+const std::pair<const char*, std::vector<std::string>> kFlagsOf[] = {
+    {"--repetitions", {"kernels", "noise", "all"}},
+    {"--filter", {"kernels", "step", "scaling", "all"}},
+    {"--op", {"kernels"}},
+    {"--shapes", {"kernels", "noise", "all"}},
+    {"--hot", {"kernels", "noise", "all"}},
+    {"--precision", {"gemm", "step", "scaling", "all"}},
+    {"--shape", {"step"}},
+    {"--draws", {"gradients", "all"}}};
+
 void check_flags(const CLI::App& command, const BenchFlags& flags) {
   bench::check_output("--out", flags.out, ".json");
   bench::check_output("--report", flags.report, ".html");
-  FELBO_CHECK(command.get_option("--repetitions")->count() == 0 || flags.what == "kernels" ||
-                  flags.what == "noise" || flags.what == "all",
-              "--repetitions goes with bench kernels and noise (or all), not with bench {}", flags.what);
-  FELBO_CHECK(command.get_option("--filter")->count() == 0 || flags.what == "kernels" ||
-                  flags.what == "step" || flags.what == "scaling" || flags.what == "all",
-              "--filter goes with bench kernels, step and scaling (or all), not with bench {}", flags.what);
-  FELBO_CHECK(flags.precision.empty() || flags.what == "gemm" || flags.what == "step" ||
-                  flags.what == "scaling" || flags.what == "all",
-              "--precision goes with bench gemm, step and scaling (or all), not with bench {}", flags.what);
-  FELBO_CHECK(flags.shape.empty() || (flags.what == "step" && flags.filter.empty()),
-              "--shape goes with bench step, without --filter");
+  for (const auto& [flag, with] : kFlagsOf) {
+    FELBO_CHECK(command.get_option(flag)->count() == 0 || std::ranges::count(with, flags.what) > 0,
+                "{} goes with bench {}, not with bench {}", flag, fmt::join(with, ", "), flags.what);
+  }
+  FELBO_CHECK(flags.shape.empty() || flags.filter.empty(), "--shape goes without --filter");
   FELBO_CHECK(!flags.shape.empty() || (command.get_option("--batch")->count() == 0 &&
                                        command.get_option("--samples")->count() == 0),
               "--batch and --samples go with --shape");
-  FELBO_CHECK(command.get_option("--draws")->count() == 0 || flags.what == "gradients" || flags.what == "all",
-              "--draws goes with bench gradients (or all), not with bench {}", flags.what);
 }
 
 }  // namespace
@@ -439,6 +547,16 @@ void add_bench_command(CLI::App& app) {
       "train, which has flags of its own");
   command->add_option("--filter", flags->filter,
                       "Regular expression: the kernels, steps and sweeps whose name matches");
+  command->add_option("--op", flags->op,
+                      "The one op to time, as adam, or one of its rows, as adam/step (kernels)");
+  command->add_option(
+      "--shapes", flags->shapes,
+      "usual: sizes of real models, and one out of the caches; grid: of B, X, Z and S from few "
+      "to many; full: of all of them (kernels)");
+  command->add_flag(
+      "--hot", flags->hot,
+      "Work on the same arrays again and again, in whatever cache they fit, and not on copies of "
+      "them in turn that leave the caches (kernels)");
   command->add_option("--shape", flags->shape,
                       "Widths X-H-...-Z of the one step to time, as 784-500-20 (step)");
   command->add_option("--batch", flags->batch, "Data a step of --shape");

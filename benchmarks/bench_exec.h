@@ -38,7 +38,7 @@ inline void finish(const CudaExec& exec) { exec.synchronize(); }
 
 /// The timed loop of a benchmark: `op` again and again.
 template <class Op>
-void measure(benchmark::State& state, const CpuExec&, const Op& op) {
+void measure(benchmark::State& state, const CpuExec&, std::int64_t /*round*/, const Op& op) {
   for (auto _ : state) {
     op();
     benchmark::ClobberMemory();
@@ -46,21 +46,22 @@ void measure(benchmark::State& state, const CpuExec&, const Op& op) {
 }
 
 #if FELBO_WITH_CUDA
-/// On a GPU 50 at a time, recorded into one graph: launching it and waiting for its end, some ten
-/// microseconds, are then a small part of what is timed.
+/// On a GPU 50 at a time or more, recorded into one graph: launching it and waiting for its end, some ten
+/// microseconds, are then a small part of what is timed. `round`: calls of `op` after which it begins anew
+/// with the same memory.
 template <class Op>
-void measure(benchmark::State& state, const CudaExec& exec, const Op& op) {
-  constexpr int kOps = 50;
+void measure(benchmark::State& state, const CudaExec& exec, std::int64_t round, const Op& op) {
+  const std::int64_t ops = (50 + round - 1) / round * round;
   Replay<CudaExec> replay;
   const auto batch = [&] {
     replay(exec, [&] {
-      for (int i = 0; i < kOps; ++i) op();
+      for (std::int64_t i = 0; i < ops; ++i) op();
     });
     exec.synchronize();
   };
   batch();  // plain
   batch();  // recorded
-  while (state.KeepRunningBatch(kOps)) batch();
+  while (state.KeepRunningBatch(ops)) batch();
 }
 #endif
 

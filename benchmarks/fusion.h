@@ -120,16 +120,6 @@ class Fusion {
     unfused_kl_gradient(exec_, args());
   }
 
-  /// Bytes that have to move, in float: those of an element of x and of one of z. Numbers a row are left out.
-  static constexpr std::int64_t kFusedX = 12;      // x and output read, its gradient written
-  static constexpr std::int64_t kUnfusedX = 20;    // the first two read once more
-  static constexpr std::int64_t kFusedStepZ = 32;  // mu, log_var, z; these two and grad_z, two gradients
-  // Noise 4; sample 16; KL 8; its gradients 16; log_var, eps, grad_z and the gradients so far, two
-  // gradients 28.
-  static constexpr std::int64_t kUnfusedStepZ = 72;
-  static constexpr std::int64_t kFusedLossZ = 16;
-  static constexpr std::int64_t kUnfusedLossZ = 24;
-
   View<float, 2> output() const { return output_.matrix(B_, X_); }
   View<float, 2> z() const { return z_.matrix(B_, Z_); }
   View<float, 2> noise() const { return eps_.matrix(B_, Z_); }

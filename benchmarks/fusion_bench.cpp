@@ -13,7 +13,12 @@
 #include "benchmarks/bench_exec.h"
 #include "benchmarks/curand_normals.h"
 #include "benchmarks/fusion.h"
+#include "benchmarks/op_bench.h"
 #include "benchmarks/timer.h"
+#include "kernels/elbo_loss/elbo_loss_work.h"
+#include "kernels/likelihood/likelihood_work.h"
+#include "kernels/objective/objective_work.h"
+#include "kernels/reparameterize/reparameterize_work.h"
 
 namespace felbo::bench {
 namespace {
@@ -96,55 +101,67 @@ void compare(const Exec& exec, benchmark::State& state, const F& fused_op, const
 }
 
 template <class Exec>
-void bench_step(const Exec& exec, benchmark::State& state, UnfusedLikelihood which) {
-  const std::int64_t B = state.range(0), X = state.range(1), Z = state.range(2);
-  const Fusion<Exec> loss(exec, inputs(which, B, X, Z));
+Rotation<Fusion<Exec>>& losses_of(const Exec& exec, const std::string& name, UnfusedLikelihood which,
+                                  const Shape& s, const Work& work) {
+  return keep<Rotation<Fusion<Exec>>>(fmt::format("{} {}", name, fmt::join(s, " ")), [&] {
+    const FusionInputs in = inputs(which, s[0], s[1], s[2]);
+    return Rotation<Fusion<Exec>>(exec, work.bytes, [&] { return std::make_unique<Fusion<Exec>>(exec, in); });
+  });
+}
+
+template <class Exec>
+void bench_step(const Exec& exec, benchmark::State& state, Rotation<Fusion<Exec>>& losses) {
   compare(
-      exec, state, [&] { loss.fused_step(); }, [&] { loss.unfused_step(); });
-  if (const auto noise = curand_seconds(exec, loss.noise())) {
-    const auto rest = repeated(exec, [&] { loss.unfused_step_on_noise(); }),
-               fused = repeated(exec, [&] { loss.fused_step(); });
+      exec, state, [&] { losses.next().fused_step(); }, [&] { losses.next().unfused_step(); });
+  if (const auto noise = curand_seconds(exec, losses.next().noise())) {
+    const auto rest = repeated(exec, [&] { losses.next().unfused_step_on_noise(); }),
+               fused = repeated(exec, [&] { losses.next().fused_step(); });
     const PairedTiming timing = time_in_pairs(exec, rest, fused, 15, 0.02);
     const double behind = timing.first / kGpuOps, fast = timing.second / kGpuOps;
     state.counters["curand_seconds"] = *noise + behind;
     state.counters["curand_speedup"] = (*noise + behind) / fast;
   }
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * B *
-                          (Fusion<Exec>::kFusedX * X + Fusion<Exec>::kFusedStepZ * Z));
 }
 
 template <class Exec>
-void bench_loss(const Exec& exec, benchmark::State& state, UnfusedLikelihood which) {
-  const std::int64_t B = state.range(0), X = state.range(1), Z = state.range(2);
-  const Fusion<Exec> loss(exec, inputs(which, B, X, Z));
+void bench_loss(const Exec& exec, benchmark::State& state, Rotation<Fusion<Exec>>& losses) {
   compare(
-      exec, state, [&] { loss.fused_loss(); }, [&] { loss.unfused_loss(); });
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * B *
-                          (Fusion<Exec>::kFusedX * X + Fusion<Exec>::kFusedLossZ * Z));
+      exec, state, [&] { losses.next().fused_loss(); }, [&] { losses.next().unfused_loss(); });
 }
 
-/// A usual batch, in cache; one of 385 MB or more of traffic, out of it; and one with as many latent
-/// dimensions as others.
-void shapes(benchmark::internal::Benchmark* bench) {
-  bench->ArgNames({"B", "X", "Z"})
-      ->Args({128, 784, 20})
-      ->Args({40960, 784, 20})
-      ->Args({20480, 784, 784})
-      ->UseManualTime()
-      ->Unit(benchmark::kMicrosecond);
+/// What the fused ops declare, beside the layers' products.
+Work step_work(const Likelihood& which, const Shape& s) {
+  return reparameterize_work(s[0], s[2], 1, false) + likelihood_work(which, s[0], s[1], true) +
+         elbo_work(s[0], 1) + reparameterize_backward_work(s[0], s[2], 1);
+}
+Work loss_work(const Likelihood& which, const Shape& s) {
+  return elbo_loss_work(which, s[0], s[1], s[2], 1, sizeof(float), true);
+}
+
+/// A usual batch; one of 385 MB or more of traffic; and one with as many latent dimensions as others.
+void add(const std::string& name, UnfusedLikelihood which, bool step) {
+  const Likelihood likelihood =
+      likelihood_from_names(which == UnfusedLikelihood::kBernoulli ? "bernoulli" : "gaussian", "unit", {});
+  const auto work = [=](const Shape& s) {
+    return step ? step_work(likelihood, s) : loss_work(likelihood, s);
+  };
+  const auto run = [=](benchmark::State& state, const Shape& shape) {
+    on_device([&](const auto& exec) {
+      const Work needed = work(shape);
+      auto& losses = losses_of(exec, name, which, shape, needed);
+      step ? bench_step(exec, state, losses) : bench_loss(exec, state, losses);
+      declare(state, needed, losses);
+    });
+  };
+  op_benches().push_back(
+      {name, {"B", "X", "Z"}, {{128, 784, 20}, {40960, 784, 20}, {20480, 784, 784}}, work, run, true});
 }
 
 const bool kRegistered = [] {
-  for (const auto& [name, which] : {std::pair("bernoulli", UnfusedLikelihood::kBernoulli),
-                                    std::pair("gaussian_unit", UnfusedLikelihood::kGaussianUnit)}) {
-    shapes(benchmark::RegisterBenchmark(
-        (std::string("fusion/step_") + name).c_str(), [which = which](benchmark::State& state) {
-          on_device([&](const auto& exec) { bench_step(exec, state, which); });
-        }));
-    shapes(benchmark::RegisterBenchmark(
-        (std::string("fusion/elbo_loss_") + name).c_str(), [which = which](benchmark::State& state) {
-          on_device([&](const auto& exec) { bench_loss(exec, state, which); });
-        }));
+  for (const auto& [family, which] : {std::pair("bernoulli", UnfusedLikelihood::kBernoulli),
+                                      std::pair("gaussian_unit", UnfusedLikelihood::kGaussianUnit)}) {
+    add(std::string("fusion/step_") + family, which, true);
+    add(std::string("fusion/elbo_loss_") + family, which, false);
   }
   return true;
 }();

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "benchmarks/launches.h"
 #include "benchmarks/timer.h"
 
 namespace felbo::bench {
@@ -137,6 +138,7 @@ DenseLayers<T> products_alone(const CudaExec& exec, const Vae& vae, const ModelS
 /// T: as TrainingStep's.
 template <class T, class Exec>
 StepTiming time_step_on(const Exec& exec, const StepShape& shape) {
+  const std::int64_t launches = launches_of_step<T>(exec, shape);
   SteppedModel<Exec, T> step(exec, shape);
   auto products = products_alone<T>(exec, step.vae(), step.state(), shape.batch, shape.samples);
   const PairedTiming timing = time_in_pairs(
@@ -144,7 +146,7 @@ StepTiming time_step_on(const Exec& exec, const StepShape& shape) {
   double flops = 0.0;
   for (const Product& p : products_of(step.vae(), shape.batch, shape.samples))
     flops += 2.0 * static_cast<double>(p.m * p.n * p.k);
-  return {name_of(shape), shape.batch, timing.second, timing.first, timing.ratio, flops};
+  return {name_of(shape), shape.batch, timing.second, timing.first, timing.ratio, flops, launches};
 }
 
 StepTiming time_step_in(const CpuExec& exec, const StepShape& shape, Precision) {
@@ -159,17 +161,6 @@ StepTiming time_step_in(const CudaExec& exec, const StepShape& shape, Precision 
 #endif
 
 }  // namespace
-
-DataPart random_bytes(std::int64_t rows, std::int64_t cols) {
-  DataPart part{.rows = rows, .cols = cols};
-  part.bytes.resize(static_cast<std::size_t>(rows * cols));
-  std::uint32_t word = 1;
-  for (std::uint8_t& byte : part.bytes) {
-    word = word * 1664525u + 1013904223u;
-    byte = static_cast<std::uint8_t>(word >> 24);
-  }
-  return part;
-}
 
 std::string name_of(const StepShape& shape) {
   std::vector<std::int64_t> widths{shape.dimensions};

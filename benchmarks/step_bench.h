@@ -19,6 +19,7 @@ struct StepTiming {
   double product_seconds;  // of its products alone
   double share;            // product_seconds / seconds, the median over pairs
   double flops;            // of the products of a step
+  std::int64_t launches;   // ops of a step on a CPU; on a GPU nodes of the graph that is replayed
 };
 /// "784-500-20-500-784"
 std::string name_of(const StepShape& shape);

@@ -25,7 +25,16 @@ inline Vae model_of(const StepShape& shape) {
 }
 
 /// `rows` x `cols` bytes, each value as likely as another.
-DataPart random_bytes(std::int64_t rows, std::int64_t cols);
+inline DataPart random_bytes(std::int64_t rows, std::int64_t cols) {
+  DataPart part{.rows = rows, .cols = cols};
+  part.bytes.resize(static_cast<std::size_t>(rows * cols));
+  std::uint32_t word = 1;
+  for (std::uint8_t& byte : part.bytes) {
+    word = word * 1664525u + 1013904223u;
+    byte = static_cast<std::uint8_t>(word >> 24);
+  }
+  return part;
+}
 
 /// The way of the data from the gather of dynamically binarised bytes to Adam. T: as TrainingStep's.
 template <class Exec, class T>
@@ -45,12 +54,15 @@ class SteppedModel {
   SteppedModel(const SteppedModel&) = delete;  // the step points at its neighbours
   SteppedModel& operator=(const SteppedModel&) = delete;
 
+  /// Sees to it that a step is laid out, which waits for the device.
+  void lay_out() {
+    if (left_ > 0) return;
+    left_ = rows_ / batch_;
+    step_.begin(std::span(order_).first(static_cast<std::size_t>(left_ * batch_)), rates_);
+  }
   /// Takes a step on a full batch.
   void operator()() {
-    if (left_ == 0) {
-      left_ = rows_ / batch_;
-      step_.begin(std::span(order_).first(static_cast<std::size_t>(left_ * batch_)), rates_);
-    }
+    lay_out();
     --left_;
     step_();
   }

@@ -1,7 +1,6 @@
 #include "benchmarks/train_bench.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "benchmarks/bench_json.h"
+#include "benchmarks/step_bench.h"
 #include "host/cli/device.h"
 #include "host/cli/new_model.h"
 #include "host/exec/energy.h"
@@ -57,18 +57,6 @@ struct Timing {
   std::string figure;       // "elbo" or "log_px"
 };
 
-/// "784-500-20-500-784"
-std::string name_of(const Vae& vae) {
-  std::vector<std::int64_t> widths{vae.config().dimensions};
-  const auto add = [&](const Mlp& mlp, std::int64_t last) {
-    for (const Layer& layer : mlp.layers()) widths.push_back(layer.out);
-    widths.back() = last;
-  };
-  add(vae.encoder(), vae.config().latent);
-  add(vae.decoder(), vae.config().dimensions);
-  return fmt::format("{}", fmt::join(widths, "-"));
-}
-
 EnergyCounter energy_counter(const CpuExec&) { return {}; }
 #if FELBO_WITH_CUDA
 EnergyCounter energy_counter(const CudaExec& exec) {
@@ -89,11 +77,11 @@ class TimedTraining {
   TimedTraining(const Exec& exec, NewModel model)
       : exec_(exec),
         config_(std::move(model.config)),
+        data_(std::move(model.data)),
         vae_(std::move(model.vae)),
         state_(state_on(exec, vae_, std::move(model.state))),
-        split_(held_out_part(model.data).name),
-        train_(exec, model.data.train),
-        judged_(exec, *held_out_part(model.data).part),
+        train_(exec, data_.train),
+        judged_(exec, *held_out_part(data_).part),
         schedule_(lr_schedule(config_)),
         beta_(beta_schedule(config_)),
         batch_(std::min(config_.batch, train_.rows())),
@@ -102,8 +90,9 @@ class TimedTraining {
         // No bar: each time that it is drawn it waits for the steps taken.
         progress_(schedule_.epochs(), steps_per_epoch(train_.rows(), batch_), ProgressKind::kLines) {
     timing_.rows = train_.rows();
-    timing_.name = name_of(vae_);
-    timing_.split = split_;
+    timing_.name =
+        name_of(StepShape{vae_.config().dimensions, vae_.config().hidden, vae_.config().latent, batch_});
+    timing_.split = held_out_part(data_).name;
     timing_.figure = weighted() ? "log_px" : "elbo";
   }
 
@@ -142,7 +131,7 @@ class TimedTraining {
   void judge(const EpochTraining& epoch) {
     const auto start = std::chrono::steady_clock::now();
     const Evaluation e = evaluate(exec_, vae_, state_.parameters.view(), judged_,
-                                  {weighted() ? config_.samples : 1, binarize_mode(config_), config_.seed});
+                                  {held_out_samples(config_), binarize_mode(config_), config_.seed});
     at_.evaluation_seconds += seconds_since(start);
     const ElboTerms terms{e.elbo.mean, e.log_px_given_z.mean, e.kl.mean};
     check_finite("held-out", state_.epoch, terms);
@@ -151,7 +140,7 @@ class TimedTraining {
     timing_.curve.push_back(at_);
     progress_.end_epoch({.epoch = state_.epoch,
                          .epochs = schedule_.epochs(),
-                         .evaluated_on = split_,
+                         .evaluated_on = timing_.split,
                          .evaluated = terms,
                          .train_elbo = epoch.terms.elbo,
                          .learning_rate = epoch.lr,
@@ -161,9 +150,9 @@ class TimedTraining {
 
   const Exec& exec_;
   RunConfig config_;
+  DataSet data_;  // a CPU reads it where it stands
   Vae vae_;
   ModelState<Exec> state_;
-  std::string split_;
   ResidentData<Exec> train_, judged_;
   LrSchedule schedule_;
   BetaSchedule beta_;
@@ -250,7 +239,8 @@ void check_flags(const CLI::App& command, const TrainBenchFlags& flags) {
 }
 
 void run_train_bench(const TrainBenchFlags& flags) {
-  const DeviceRequest request{flags.config.device, flags.config.threads, precision(flags.config)};
+  const DeviceRequest request{flags.config.device, flags.config.threads, precision(flags.config),
+                              flags.config.data_on};
   NewModel model = new_model(flags.config, flags.fraction_given);
   const RunConfig config = model.config;
   const std::string data = model.data.spec;

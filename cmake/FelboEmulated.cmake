@@ -26,6 +26,7 @@ function(felbo_add_emulator suffix)
   felbo_configure_emulated(felbo_emulator${suffix})
   target_link_libraries(felbo_emulator${suffix} PUBLIC Boost::context)
   add_library(felbo_emulated${suffix} STATIC ${emulated_sources} ${PROJECT_SOURCE_DIR}/host/exec/cuda_exec.cpp
+                                             ${PROJECT_SOURCE_DIR}/host/exec/cuda_libraries.cpp
                                              ${PROJECT_SOURCE_DIR}/host/exec/cublas_lt.cpp)
   felbo_configure_emulated(felbo_emulated${suffix})
   target_link_libraries(felbo_emulated${suffix} PUBLIC felbo_emulator${suffix} felbo_kernels spdlog::spdlog)
@@ -130,6 +131,23 @@ function(felbo_add_emulated_mutant op unit name file root text)
   add_test(NAME mutant.${op}.${name}
            COMMAND sh ${PROJECT_SOURCE_DIR}/tests/harness/expect_red_emulated.sh $<TARGET_FILE:${target}>)
   set_tests_properties(mutant.${op}.${name} PROPERTIES TIMEOUT 600 LABELS mutant)
+endfunction()
+
+# A planted bug in host code that only a device shows: `text` in place of `file`, a header or a source of felbo_emulated.
+function(felbo_add_emulated_host_mutant op name file root text test)
+  file(GENERATE OUTPUT ${root}/${file} CONTENT "${text}")
+  set(target mutant_emulated_${op}_${name})
+  add_executable(${target} ${test})
+  if(file MATCHES "\\.cpp$")
+    target_sources(${target} PRIVATE ${root}/${file})
+  endif()
+  felbo_configure_emulated(${target})
+  target_include_directories(${target} BEFORE PRIVATE ${root})
+  target_compile_definitions(${target} PRIVATE FELBO_TEST_CUDA)
+  target_compile_options(${target} PRIVATE -w -O1)
+  target_link_libraries(${target} PRIVATE felbo_emulated felbo_test_harness)
+  add_test(NAME mutant.${op}.${name} COMMAND sh ${PROJECT_SOURCE_DIR}/tests/harness/expect_red.sh $<TARGET_FILE:${target}>)
+  set_tests_properties(mutant.${op}.${name} PROPERTIES TIMEOUT 600 LABELS mutant ENVIRONMENT "GOMP_SPINCOUNT=2000")
 endfunction()
 
 # One kernel of planted_bugs.cpp, which must be reported as `report` says, or pass where that is empty.

@@ -36,6 +36,17 @@ function(felbo_configure_target target)
       $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${FELBO_SANITIZE};-fno-omit-frame-pointer;-fno-sanitize-recover=all>)
     target_link_options(${target} PRIVATE -fsanitize=${FELBO_SANITIZE})
   endif()
+  if(FELBO_COVERAGE)
+    # gcov computes some counts from others, so none may be lost between threads, which run the libraries' loops. The loops of
+    # tests run on one, and took twelve times as long so.
+    get_target_property(type ${target} TYPE)
+    set(update single)
+    if(type STREQUAL STATIC_LIBRARY)
+      set(update atomic)
+    endif()
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:--coverage;-fprofile-update=${update}>)
+    target_link_options(${target} PRIVATE --coverage)
+  endif()
 endfunction()
 
 # felbo_add_library(NAME ALIAS short SOURCES ...): a static library felbo::short.

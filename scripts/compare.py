@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Joins results of `felbo bench step --json` and of benchmarks/peers into one table, and says which peers are absent.
+"""Joins results of `felbo bench step|kernels --json` and of benchmarks/peers into one table, and says which peers are absent.
 
 Several files of one tool are rounds of one comparison, in the order given: a rate is the median over rounds, a ratio the median
 of the ratios within a round, with its range, so that a machine whose speed drifts slows both alike. Files from different machines,
-devices, numbers of threads or versions of a tool are refused (exit status 2); precisions have rows of their own.
+devices, numbers of threads, versions of a tool, or of hot and cold caches, are refused (exit status 2); precisions have rows of their own.
 """
 
 import argparse
@@ -41,9 +41,9 @@ def rounds_by_tool(files):
     """{tool: its files in order}; refuses what must not be compared."""
     first, tools = files[0], {}
     for file in files:
-        for key in SAME_FOR_ALL:
-            if file[key] != first[key]:
-                fail(f"{file['path']} has {key} '{file[key]}', but {first['path']} has '{first[key]}'")
+        for key in [*SAME_FOR_ALL, "cache"]:  # steps have no cache that one could choose
+            if file.get(key) != first.get(key):
+                fail(f"{file['path']} has {key} '{file.get(key)}', but {first['path']} has '{first.get(key)}'")
         tools.setdefault(file["tool"], []).append(file)
     for tool, rounds in tools.items():
         for file in rounds[1:]:
@@ -53,8 +53,9 @@ def rounds_by_tool(files):
 
 
 def rates(file):
-    return {(row["name"], row["params"]): row["samples_per_second"]
-            for row in file["results"] if "samples_per_second" in row}
+    """Of steps samples a second; calls a second of what has no samples."""
+    return {(row["name"], row["params"]): row.get("samples_per_second") or 1 / row["seconds"]
+            for row in file["results"] if row.get("samples_per_second") or row.get("seconds")}
 
 
 def ratios(felbo, peer, row):
@@ -67,7 +68,7 @@ def table(tools):
     if felbo is None:
         fail("no file is felbo's")
     rows = dict.fromkeys(row for file in felbo for row in rates(file))
-    lines = [["step", "", "tool", "samples/s", "felbo is faster by", "peak memory, MB"]]
+    lines = [["step or op", "", "tool", "samples/s, or calls/s of an op", "felbo is faster by", "peak memory, MB"]]
     joined = []
     for name, params in rows:
         for tool, rounds in tools.items():

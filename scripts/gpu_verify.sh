@@ -49,6 +49,9 @@ if [ -n "${FELBO_DATA_DIR:-}" ]; then
       --likelihood bernoulli --binarize dynamic --hidden 500 --latent 20 --activation relu --batch 128 --lr 1e-3 \
       --epochs 20 --seed 0 --device $device --json
   done
+  step mnist-streamed "$build/felbo" train --data "$FELBO_DATA_DIR/mnist" --out "$out/mnist-streamed" --force \
+    --likelihood bernoulli --binarize dynamic --hidden 500 --latent 20 --activation relu --batch 128 --lr 1e-3 \
+    --epochs 5 --seed 0 --device cuda --data-on host --json
 else
   summary+=("-       MNIST: FELBO_DATA_DIR is not set")
 fi

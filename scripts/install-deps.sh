@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what felbo is built with, on Debian 12 or Ubuntu 24.04 and later: distribution packages by name. With --test
-# also a browser, and the Python packages that the tests read files back with, in build/venv. Does nothing where all is
-# there. Without root or sudo it prints the command and stops.
+# also a browser, gcovr, and the Python packages that the tests read files back with, in build/venv. Does
+# nothing where all is there. Without root or sudo it prints the command and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -51,15 +51,20 @@ fi
 
 [ "${1:-}" = --test ] || exit 0
 
-# The tests of pages look at them in a browser; without one those tests say that they skip. Ubuntu's is no package but a
-# snap, which a container cannot run.
+# What checks are left out without. The tests of pages look at them in a browser; Ubuntu's is no package but a snap, which a
+# container cannot run.
+extras=()
+command -v gcovr >/dev/null || extras+=(gcovr)
 if ! command -v chromium >/dev/null && grep -qs '^ID=debian' /etc/os-release; then
+  extras+=(chromium fonts-dejavu-core)
+fi
+if [ "${#extras[@]}" -gt 0 ]; then
   as_root=()
   [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
-  echo "felbo: installing chromium for the tests of pages"
-  "${as_root[@]}" sh -c 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-    --no-install-recommends chromium fonts-dejavu-core' >/dev/null ||
-    echo "felbo: chromium could not be installed: the tests that look at pages will skip" >&2
+  echo "felbo: installing ${extras[*]} for the tests"
+  "${as_root[@]}" sh -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+    --no-install-recommends ${extras[*]}" >/dev/null ||
+    echo "felbo: ${extras[*]} could not be installed: the tests that need them will skip" >&2
 fi
 
 # The tests check that numpy, safetensors and TensorBoard read what felbo writes; without them those tests say that they skip.

@@ -1,6 +1,7 @@
 // Minibatches: conversion and binarisation. Every pixel is exact.
 #pragma once
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
@@ -51,6 +52,18 @@ void check_gather(const Exec& exec, Binarize binarize, float divisor, Parity& pa
       }
     }
     x.judge_bits(parity, "x", want);
+    // The same rows as the host would have gathered them, behind two others.
+    Mirror<Exec, T> gathered(exec, 2 + batch, cols, {cols % 2, cols % 3});
+    fill_data(gathered.host(), random, divisor);
+    for (std::int64_t i = 0; i < batch; ++i)
+      std::copy_n(data.host().row(index[static_cast<std::size_t>(i)]), cols, gathered.host().row(2 + i));
+    gathered.send();
+    Mirror<Exec, std::int64_t> place = row_of<std::int64_t>(exec, {2});
+    Mirror<Exec, float> y(exec, batch, cols, {cols % 3, cols % 2});
+    GatherArgs<T> args{gathered.matrix(), rows.vector(), divisor, binarize, noise, y.matrix()};
+    args.place = Scalar<std::int64_t>::read(place.vector().data);
+    gather(exec, args);
+    y.judge_bits(parity, "x of gathered rows", want);
   }
 }
 

@@ -16,7 +16,10 @@ namespace felbo::checks {
 
 inline StepPlan plan_of(std::int64_t step) {
   const auto x = static_cast<float>(step);
-  return {static_cast<std::uint32_t>(step), x + 0.5f, {x + 1, x + 2, x + 3, x + 4, x + 5, x + 6, x + 7}};
+  return {static_cast<std::uint32_t>(step),
+          x + 0.5f,
+          {x + 1, x + 2, x + 3, x + 4, x + 5, x + 6, x + 7},
+          3 * step};
 }
 
 inline void judge_plan(Parity& parity, const StepPlan& got, const StepPlan& want) {
@@ -30,6 +33,7 @@ inline void judge_plan(Parity& parity, const StepPlan& got, const StepPlan& want
   field(6, got.adam.beta2, want.adam.beta2);
   field(7, got.adam.rest2, want.adam.rest2);
   field(8, got.adam.epsilon, want.adam.epsilon);
+  field(9, static_cast<double>(got.place), static_cast<double>(want.place));
 }
 
 /// Walks through an epoch of `data` numbers in batches, its shorter last one included.

@@ -45,6 +45,7 @@ void add_data_options(CLI::App& command, ApplyFlags& flags) {
   command.add_option("--data", flags.data, "Data set; the run's own if not given");
   command.add_option("--split", flags.split,
                      "train, valid or test; test, else valid, else train if not given");
+  add_data_on_option(command, flags.common);
 }
 
 }  // namespace felbo

@@ -24,6 +24,10 @@ void add_common_options(CLI::App& command, CommonFlags& flags) {
   command.add_flag("--json", flags.json, "Print one JSON object as the last line of standard output");
 }
 
+void add_data_on_option(CLI::App& command, CommonFlags& flags) {
+  command.add_option("--data-on", flags.device.data_on, kDataOnHelp)->capture_default_str();
+}
+
 void flush_output() {
   std::cout.flush();
   if (!std::cout || std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {

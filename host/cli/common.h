@@ -24,6 +24,8 @@ struct CommonFlags {
   bool json = false;
 };
 void add_common_options(CLI::App& command, CommonFlags& flags);
+/// --data-on, for verbs that read a data set.
+void add_data_on_option(CLI::App& command, CommonFlags& flags);
 
 /// Writes out what standard output still holds. A result that could not be printed is a failure, not a
 /// success with nothing to read: throws std::runtime_error.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "host/exec/cpu_exec.h"
+#include "host/exec/data_place.h"
 #include "host/exec/precision.h"
 #if FELBO_WITH_CUDA
 #include "host/exec/cuda_exec.h"
@@ -19,6 +20,7 @@ struct DeviceRequest {
   std::string device = "auto";  // auto, cpu, cuda or cuda:N
   int threads = 0;              // of the CPU; 0 for all cores
   Precision precision = Precision::kFp32;
+  std::string data_on = "auto";  // auto, device or host
 };
 
 /// The index of the GPU to run on, or nothing for the CPU: `auto` takes GPU 0 where this build and this
@@ -42,13 +44,14 @@ inline std::string describe_device(const CudaExec& exec) {
 }
 #endif
 
-/// Calls f(exec) with the Exec asked for. Throws as cuda_index(), check_cpu_precision() and the Exec's
-/// constructor do.
+/// Calls f(exec) with the Exec asked for. Throws as cuda_index(), data_place_from_name(),
+/// check_cpu_precision() and the Exec's constructor do.
 template <class F>
 auto with_device(const DeviceRequest& request, const F& f) {
   [[maybe_unused]] const std::optional<int> cuda = cuda_index(request);
+  [[maybe_unused]] const DataPlacement placement{data_place_from_name(request.data_on)};
 #if FELBO_WITH_CUDA
-  if (cuda) return f(CudaExec(*cuda, CudaExec::kDefaultWorkspace, request.precision));
+  if (cuda) return f(CudaExec(*cuda, CudaExec::kDefaultWorkspace, request.precision, placement));
 #endif
   check_cpu_precision(request);
   return f(CpuExec(request.threads));

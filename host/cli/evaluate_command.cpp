@@ -307,6 +307,7 @@ void add_evaluate_command(CLI::App& app) {
       "Also write (N, 5) float32 .npy: ELBO, log p(x) bound, its standard error, effective samples, "
       "k-hat of each datum");
   add_common_options(*command, flags->common);
+  add_data_on_option(*command, flags->common);
   command->callback([flags] { run_evaluate(*flags); });
 }
 

@@ -234,9 +234,9 @@ void run_gap(const GapFlags& flags) {
   // Binarised data are not what the closed form would be given, and a Gaussian would not be given them.
   if (options.binarize == Binarize::kNone)
     report.exact = oracle::exact_gap_parts(run.vae, run.state.parameters.host(), rows);
-  report.gap = with_device(flags.common.device, [&](const auto& exec) {
+  report.gap = with_device(flags.common.device, [&]<class Exec>(const Exec& exec) {
     const auto state = state_on(exec, run.vae, std::move(run.state));
-    const ResidentData resident(exec, rows);
+    const ResidentData<Exec> resident(exec, rows);
     std::string now;
     ShareDone tell;
     return measure_gap(exec, run.vae, View<const float, 1>(state.parameters.view()), resident, options,
@@ -273,6 +273,7 @@ void add_gap_command(CLI::App& app) {
       "--simulated", flags->simulated,
       "Data simulated from the model, whose log p(x) is held from below and above; 0 for none");
   add_common_options(*command, flags->common);
+  add_data_on_option(*command, flags->common);
   command->callback([flags] { run_gap(*flags); });
 }
 

@@ -227,6 +227,7 @@ void add_score_command(CLI::App& app) {
                       "has one part");
   command->add_option("--split", flags->split,
                       "train, valid or test; test, else valid, else train if not given");
+  add_data_on_option(*command, flags->common);
   command->add_option("--samples", flags->samples, "Samples of z a datum")->capture_default_str();
   command->add_option("--against", flags->against,
                       "A second data set: AUROC of log p(x), the first set's data counted as positive");

@@ -10,9 +10,11 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
+#include <ranges>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -22,6 +24,9 @@
 #include "host/cli/common.h"
 #include "host/cli/new_model.h"
 #include "host/data/spread_rows.h"
+#if FELBO_WITH_CUDA
+#include "host/exec/cuda_libraries.h"
+#endif
 #include "host/evaluate/generate.h"
 #include "host/forensics/incident.h"
 #include "host/report/event_file.h"
@@ -61,6 +66,12 @@ struct PreparedRun {
   std::string ledger;  // that the run began with; empty of a new one
 };
 
+/// What the ledger says of where a run computes.
+RunMachine machine_of(const CpuExec& exec) { return {describe_device(exec)}; }
+#if FELBO_WITH_CUDA
+RunMachine machine_of(const CudaExec& exec) { return {describe_device(exec), cuda_libraries()}; }
+#endif
+
 /// A run under way: what the epochs need and what they change.
 template <class Exec>
 struct Training {
@@ -73,8 +84,8 @@ struct Training {
         run(std::move(prepared.run)),
         progress(prepared.progress),
         lock(std::move(prepared.lock)),
-        ledger(make_ledger(config, data, describe_device(exec))) {
-    for (const std::string& line : machine_differences(prepared.ledger, describe_device(exec)))
+        ledger(make_ledger(config, data, machine_of(exec))) {
+    for (const std::string& line : machine_differences(prepared.ledger, machine_of(exec)))
       spdlog::warn("{}: bits may differ from those of the run that began: {}", run.string(), line);
   }
 
@@ -102,9 +113,21 @@ PreparedRun start_new(const TrainFlags& flags) {
           std::move(lock)};
 }
 
-/// What may change when a run goes on: how long, where and how fast, but nothing that a step depends on.
-const std::set<std::string> kMayChange{"--epochs", "--threads",   "--device", "--save-every",  "--save-steps",
-                                       "--keep",   "--track-gap", "--events", "--on-nonfinite"};
+/// What may change when a run goes on: how long, where and how fast, but nothing that a step depends on; and
+/// how the run takes it. --epochs has rules of its own.
+using Take = void (*)(RunConfig& run, const RunConfig& given);
+const std::map<std::string, Take> kMayChange{
+    {"--epochs", [](RunConfig&, const RunConfig&) {}},
+    {"--threads", [](RunConfig& run, const RunConfig& given) { run.threads = given.threads; }},
+    {"--device", [](RunConfig& run, const RunConfig& given) { run.device = given.device; }},
+    {"--data-on", [](RunConfig& run, const RunConfig& given) { run.data_on = given.data_on; }},
+    {"--save-every", [](RunConfig& run, const RunConfig& given) { run.save_every = given.save_every; }},
+    {"--save-steps", [](RunConfig& run, const RunConfig& given) { run.save_steps = given.save_steps; }},
+    {"--keep", [](RunConfig& run, const RunConfig& given) { run.keep = given.keep; }},
+    {"--track-gap", [](RunConfig& run, const RunConfig& given) { run.track_gap = given.track_gap; }},
+    {"--events", [](RunConfig& run, const RunConfig& given) { run.events = given.events; }},
+    {"--on-nonfinite",
+     [](RunConfig& run, const RunConfig& given) { run.on_nonfinite = given.on_nonfinite; }}};
 
 void check_resume_flags(const CLI::App& command, const TrainFlags& flags) {
   FELBO_CHECK(flags.out.empty() && flags.config_file.empty() && !flags.force,
@@ -121,7 +144,7 @@ void check_resume_flags(const CLI::App& command, const TrainFlags& flags) {
     FELBO_CHECK(command.get_option(name)->count() == 0,
                 "--resume {}: {} cannot change, the run goes on as it began; start a new run for that "
                 "({} may change)",
-                flags.resume.string(), name, fmt::join(kMayChange, ", "));
+                flags.resume.string(), name, fmt::join(std::views::keys(kMayChange), ", "));
   }
 }
 
@@ -145,20 +168,14 @@ void check_same_data(const RunConfig& config, const DataSet& data, const LoadedR
 }
 
 PreparedRun go_on(const CLI::App& command, const TrainFlags& flags) {
-  const auto given = [&](const char* name) { return command.get_option(name)->count() > 0; };
   FELBO_CHECK(!std::filesystem::is_regular_file(flags.resume), "--resume {}: is a file, not a run's folder",
               flags.resume.string());
   RunLock lock = std::filesystem::is_directory(flags.resume) ? RunLock(flags.resume) : RunLock();
   LoadedRun loaded = load_run(flags.resume);
   RunConfig config = loaded.config;
-  if (given("--threads")) config.threads = flags.config.threads;
-  if (given("--device")) config.device = flags.config.device;
-  if (given("--save-every")) config.save_every = flags.config.save_every;
-  if (given("--save-steps")) config.save_steps = flags.config.save_steps;
-  if (given("--keep")) config.keep = flags.config.keep;
-  if (given("--track-gap")) config.track_gap = flags.config.track_gap;
-  if (given("--events")) config.events = flags.config.events;
-  if (given("--on-nonfinite")) config.on_nonfinite = flags.config.on_nonfinite;
+  for (const auto& [name, take] : kMayChange) {
+    if (command.get_option(name)->count() > 0) take(config, flags.config);
+  }
   if (flags.config.epochs && flags.config.epochs != config.epochs) {
     FELBO_CHECK(config.lr_schedule == "constant",
                 "--epochs {}: the run's schedule {} was laid out for {} epochs and cannot be extended",
@@ -366,13 +383,7 @@ struct Standing {
 template <class Exec>
 Standing standing_of(const Exec& exec, const Vae& vae, const ModelState<Exec>& state,
                      const RunProgress& progress) {
-  Standing now{ModelState<CpuExec>(CpuExec(1), vae), progress};
-  download(exec, state.parameters.view(), now.state.parameters.host());
-  download(exec, state.m.view(), now.state.m.host());
-  download(exec, state.v.view(), now.state.v.host());
-  now.state.step = state.step;
-  now.state.epoch = state.epoch;
-  return now;
+  return {host_copy(exec, vae, state), progress};
 }
 
 ElboTerms terms_of(const Evaluation& e) { return {e.elbo.mean, e.log_px_given_z.mean, e.kl.mean}; }
@@ -387,8 +398,8 @@ class EpochLoop {
         held_out_(held_out_part(t_.data)),
         schedule_(lr_schedule(t_.config)),
         beta_(beta_schedule(t_.config)),
-        train_(t_.exec, t_.data.train),
-        judged_(t_.exec, *held_out_.part),
+        train_(t_.exec, t_.data.train, memory_beside_data()),
+        judged_(t_.exec, *held_out_.part, memory_beside_data()),
         batch_(std::min(t_.config.batch, train_.rows())),
         step_(t_.exec, t_.vae, train_, t_.state, step_options()),
         progress_(schedule_.epochs(), steps_per_epoch(train_.rows(), batch_), ProgressKind::kAuto,
@@ -408,6 +419,7 @@ class EpochLoop {
   }
 
   std::int64_t rows() const { return train_.rows(); }
+  bool streams() const { return train_.is_streamed(); }
   bool parameters_are_finite() const { return step_.non_finite_parameters() == 0; }
 
   /// Goes on from the last checkpoint, step by step, with the same bits as before, to where a step makes a
@@ -440,6 +452,11 @@ class EpochLoop {
   const ResidentData<Exec>& judged() const { return judged_; }
 
  private:
+  /// What the model will take beside the data.
+  std::int64_t memory_beside_data() const {
+    return felbo::memory_beside_data(t_.config, t_.data.train.cols, t_.data.train.rows);
+  }
+
   EpochPlan plan() const { return {train_.rows(), batch_, t_.config.seed, schedule_, beta_}; }
 
   TrainingStepOptions step_options() const {
@@ -448,14 +465,9 @@ class EpochLoop {
     return options;
   }
 
-  /// The bound that training maximises is that of its number of samples.
-  std::int64_t held_out_samples() const {
-    return has_importance_weights(training_options(t_.config).objective) ? t_.config.samples : 1;
-  }
-
   void judge() {
     result_.held_out = evaluate(t_.exec, t_.vae, t_.state.parameters.view(), judged_,
-                                {held_out_samples(), binarize_mode(t_.config), t_.config.seed});
+                                {held_out_samples(t_.config), binarize_mode(t_.config), t_.config.seed});
   }
 
   AfterStep after_step(std::int64_t steps) const {
@@ -581,27 +593,17 @@ std::string keep_spoiling_step(const Training<Exec>& t, const EpochLoop<Exec, T>
                    {before->state.step, kNone, kNone});
 }
 
-/// What happened, in words. The run has failed anyway: a step that cannot be kept is warned of.
+/// What happened, in words: of the step that failed, kept in RUN/nonfinite. The run has failed anyway: a step
+/// that cannot be kept is warned of.
 template <class Exec, class T>
 std::string try_to_keep_step(const Training<Exec>& t, const EpochLoop<Exec, T>& loop,
-                             const NonFiniteStep& error) {
+                             const std::string& where, const std::optional<BadStep>& bad) {
   try {
-    const Standing before = standing_of(t.exec, t.vae, t.state, t.progress);
-    if (loop.parameters_are_finite()) return keep_step(t, before, loop.rows(), error.where(), error.bad());
-    return keep_spoiling_step(t, loop, error.where());
+    if (!bad || !loop.parameters_are_finite()) return keep_spoiling_step(t, loop, where);
+    return keep_step(t, standing_of(t.exec, t.vae, t.state, t.progress), loop.rows(), where, *bad);
   } catch (const std::exception& failure) {
-    spdlog::warn("the step that was not taken could not be kept: {}", failure.what());
-    return error.where();
-  }
-}
-template <class Exec, class T>
-std::string try_to_keep_step(const Training<Exec>& t, const EpochLoop<Exec, T>& loop,
-                             const SpoiledParameters& error) {
-  try {
-    return keep_spoiling_step(t, loop, error.where());
-  } catch (const std::exception& failure) {
-    spdlog::warn("the step that spoiled the parameters could not be kept: {}", failure.what());
-    return error.where();
+    spdlog::warn("the step that was not finite could not be kept: {}", failure.what());
+    return where;
   }
 }
 
@@ -616,14 +618,15 @@ std::string what_stands(const std::filesystem::path& run) {
 /// The remaining epochs; a run that diverges says how, and what is left of it.
 template <class Exec, class T>
 TrainResult run_epochs(EpochLoop<Exec, T>& loop, const Training<Exec>& t) {
+  const auto failed = [&](const std::string& what) {
+    return std::runtime_error(fmt::format("{}. {}. {}", what, kDivergedAdvice, what_stands(t.run)));
+  };
   try {
     return loop();
   } catch (const NonFiniteStep& error) {
-    throw std::runtime_error(
-        fmt::format("{}. {}. {}", try_to_keep_step(t, loop, error), kDivergedAdvice, what_stands(t.run)));
+    throw failed(try_to_keep_step(t, loop, error.where(), error.bad()));
   } catch (const SpoiledParameters& error) {
-    throw std::runtime_error(
-        fmt::format("{}. {}. {}", try_to_keep_step(t, loop, error), kDivergedAdvice, what_stands(t.run)));
+    throw failed(try_to_keep_step(t, loop, error.where(), std::nullopt));
   } catch (const Diverged& error) {
     throw std::runtime_error(fmt::format("{}. {}", error.what(), what_stands(t.run)));
   }
@@ -667,6 +670,9 @@ void train_with(const Exec& exec, PreparedRun prepared, const TrainFlags& flags,
   open_folder(flags, training);
   const NamedPart held_out = held_out_part(training.data);
   log_beginning(training, held_out);
+  if (loop.streams())
+    spdlog::info("the training rows stay in host memory and are streamed to the device ({})",
+                 training.config.data_on == "auto" ? "they do not fit beside the model" : "--data-on host");
   const bool pictures = wants_pictures(held_out.part->shape);
   const TrainResult result = run_epochs(loop, training);
   if (pictures) try_pictures(training, loop.judged());
@@ -701,7 +707,8 @@ void run_train(const CLI::App& command, const TrainFlags& flags) {
   const auto start = Clock::now();
   if (!flags.resume.empty()) check_resume_flags(command, flags);
   PreparedRun prepared = flags.resume.empty() ? start_new(flags) : go_on(command, flags);
-  const DeviceRequest request{prepared.config.device, prepared.config.threads, precision(prepared.config)};
+  const DeviceRequest request{prepared.config.device, prepared.config.threads, precision(prepared.config),
+                              prepared.config.data_on};
   with_device(request, [&](const auto& exec) { train_on(exec, std::move(prepared), flags, start); });
 }
 

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -14,6 +13,8 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "host/data/test_gzip.h"
 
 namespace felbo::test {
 
@@ -89,22 +90,6 @@ inline std::string npy(const std::string& descr, const std::string& shape, const
       "{'descr': '" + descr + "', 'fortran_order': " + fortran + ", 'shape': " + shape + ", }";
   while ((header.size() + 1 + (version == 1 ? 10 : 12)) % 64 != 0) header += ' ';
   return npy_with_header(version, header + "\n", values);
-}
-
-/// One gzip member.
-inline std::string gzip(const std::string& content) {
-  z_stream stream{};
-  if (deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) throw std::bad_alloc();
-  std::string out(deflateBound(&stream, content.size()) + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(content.data()));
-  stream.avail_in = static_cast<uInt>(content.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  const int status = deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  if (status != Z_STREAM_END) throw std::runtime_error("deflate failed");
-  return out;
 }
 
 /// Expects `f` to throw std::invalid_argument with a message that holds every one of `parts`.

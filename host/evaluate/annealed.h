@@ -21,7 +21,6 @@
 
 #include <functional>
 #include <limits>
-#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -116,8 +115,8 @@ namespace detail {
 template <class Exec>
 class TileDecoder {
  public:
-  TileDecoder(const Exec& exec, const Vae& vae, View<const float, 1> parameters, std::int64_t data,
-              std::int64_t rows)
+  TileDecoder(const Exec& exec, const Vae& vae, View<const float, 1> parameters,
+              const ResidentData<Exec>& part, std::int64_t data, std::int64_t rows)
       : exec_(exec),
         vae_(vae),
         parameters_(parameters),
@@ -129,16 +128,12 @@ class TileDecoder {
         grad_own_(exec, vae.own(parameters).size),
         scratch_(exec, likelihood_scratch(vae.config().likelihood, rows, vae.config().dimensions)),
         clamped_(exec, rows),
-        datum_(exec, data) {}
+        tiles_(exec, part, data, part.rows()) {}
 
-  /// Takes data first ... first + B - 1.
-  void gather(const ResidentData<Exec>& data, std::int64_t first, std::int64_t B, Binarize binarize,
-              std::uint64_t seed) {
-    std::vector<std::uint32_t> datum(static_cast<std::size_t>(B));
-    std::iota(datum.begin(), datum.end(), static_cast<std::uint32_t>(first));
-    upload(exec_, datum, datum_.view());
+  /// Takes data first ... first + B - 1, the tile that follows the last one or the first.
+  void gather(std::int64_t first, std::int64_t B, Binarize binarize, std::uint64_t seed) {
     data_ = B;
-    data.gather_rows(exec_, datum_.vector(B), binarize, {seed, 0, Purpose::kHeldOutBinarize}, x());
+    tiles_.gather_rows(first, binarize, seed, x());
   }
 
   /// z (B S, Z) for any S that there is room for.
@@ -177,7 +172,7 @@ class TileDecoder {
   Buffer<Exec, float> z_, grad_z_;  // (R, Z)
   Buffer<Exec, float> log_px_given_z_, grad_own_, scratch_;
   Buffer<Exec, std::int32_t> clamped_;
-  Buffer<Exec, std::uint32_t> datum_;  // (B)
+  RowTiles<Exec> tiles_;
   std::int64_t data_ = 0;
 };
 
@@ -212,12 +207,12 @@ AnnealedEvaluation anneal(const Exec& on, const Vae& vae, View<const float, 1> p
               start.mu.size(), start.log_var.size());
   const Exec exec = with_float_products(on);
   const std::int64_t most = detail::annealed_tile(vae.config(), N, C);
-  detail::TileDecoder<Exec> decoder(exec, vae, parameters, most, most * (C + kPilots));
+  detail::TileDecoder<Exec> decoder(exec, vae, parameters, data, most, most * (C + kPilots));
   const LatentPrior prior = latent_prior(exec, vae, parameters);
   AnnealedSums sums(C);
   for (std::int64_t first = 0; first < N; first += most) {
     const std::int64_t B = std::min(most, N - first);
-    decoder.gather(data, first, B, options.binarize, options.seed);
+    decoder.gather(first, B, options.binarize, options.seed);
     const std::vector<float> back = detail::rows_of(exact, first, B, Z);
     const AnnealedTile tile{
         .first_datum = first,

@@ -76,7 +76,7 @@ class Evaluator {
         work_(exec, vae, tile_.data, static_cast<int>(tile_.samples), false),
         latent_work_(exec, vae, tile_.data, static_cast<int>(tile_.samples), false),
         pseudo_(exec, vae.encoder(), vae.pseudo_rows(), false),
-        datum_(exec, tile_.data),
+        tiles_(exec, data, tile_.data, data.rows()),
         largest_(exec, tile_.data),
         sum_(exec, tile_.data),
         latent_(vae.config().latent, vae.config().clamp) {}
@@ -107,16 +107,13 @@ class Evaluator {
  private:
   /// q(z|x) of data first ... first + B - 1; no samples seen yet.
   void encode(std::int64_t first, std::int64_t B) {
-    std::vector<std::uint32_t> datum(static_cast<std::size_t>(B));
-    std::iota(datum.begin(), datum.end(), static_cast<std::uint32_t>(first));
-    upload(exec_, datum, datum_.view());
-    upload(exec_, std::vector(datum.size(), -std::numeric_limits<double>::infinity()), largest_.view());
+    const auto count = static_cast<std::size_t>(B);
+    upload(exec_, std::vector(count, -std::numeric_limits<double>::infinity()), largest_.view());
     zero(exec_, sum_.view());
-    sum_log_px_given_z_.assign(datum.size(), 0.0);
-    sum_kl_.assign(datum.size(), 0.0);
-    if (options_.samples > 1) tails_.assign(datum.size(), WeightTail(options_.samples));
-    const NoiseStream noise{options_.seed, 0, Purpose::kHeldOutBinarize};
-    data_.gather_rows(exec_, datum_.vector(B), options_.binarize, noise, x(B));
+    sum_log_px_given_z_.assign(count, 0.0);
+    sum_kl_.assign(count, 0.0);
+    if (options_.samples > 1) tails_.assign(count, WeightTail(options_.samples));
+    tiles_.gather_rows(first, options_.binarize, options_.seed, x(B));
     forward(exec_, vae_.encoder(), parameters_, vae_.table(),
             encoder_input<Exec, float>(exec_, vae_, x(B), work_.input), work_.encoder);
     const View<float, 2> posterior = work_.encoder.result(vae_.encoder(), B);
@@ -147,7 +144,7 @@ class Evaluator {
                                    .pseudo = pseudo_.result(vae_.encoder(), vae_.pseudo_rows()),
                                    .parameters = parameters_,
                                    .noise = {options_.seed, 0, Purpose::kHeldOutLatent},
-                                   .datum = datum_.vector(B),
+                                   .datum = tiles_.datum(B),
                                    .first_sample = static_cast<std::uint32_t>(s),
                                    .samples = static_cast<int>(S),
                                    .z = work_.z.matrix(B * S, vae_.config().latent),
@@ -244,7 +241,7 @@ class Evaluator {
   VaeWorkspace<Exec> work_;
   LatentWorkspace<Exec> latent_work_;
   MlpWorkspace<Exec> pseudo_;                        // the encoder's answers to pseudo-inputs
-  Buffer<Exec, std::uint32_t> datum_;                // (B) row numbers: they name the noise
+  RowTiles<Exec> tiles_;                             // row numbers name the noise
   Buffer<Exec, double> largest_, sum_;               // (B) importance weights so far
   std::vector<double> sum_log_px_given_z_, sum_kl_;  // (B) over the samples so far
   std::vector<WeightTail> tails_;                    // (B) of the importance weights so far

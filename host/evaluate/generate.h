@@ -191,14 +191,11 @@ Encoded encode(const Exec& on, const Vae& vae, View<const float, 1> parameters,
   Encoded out{.count = count};
   const MlpWorkspace<Exec> work(exec, vae.encoder(), most, false);
   const Buffer<Exec, float> buffer(exec, most * X), input(exec, vae.reads_log_counts() ? most * X : 0);
-  const Buffer<Exec, std::uint32_t> rows_of_tile(exec, most);
-  std::vector<std::uint32_t> datum(static_cast<std::size_t>(most));
+  RowTiles<Exec> tiles(exec, data, most, count);
   for (std::int64_t first = 0; first < count; first += most) {
     const std::int64_t rows = std::min(most, count - first);
-    std::iota(datum.begin(), datum.end(), static_cast<std::uint32_t>(first));
-    upload(exec, datum, rows_of_tile.view());
     const View<float, 2> x = buffer.matrix(rows, X);
-    data.gather_rows(exec, rows_of_tile.vector(rows), binarize, {seed, 0, Purpose::kHeldOutBinarize}, x);
+    tiles.gather_rows(first, binarize, seed, x);
     forward(exec, vae.encoder(), parameters, vae.table(), encoder_input<Exec, float>(exec, vae, x, input),
             work);
     const View<const float, 1> result{work.result(vae.encoder(), rows).data, rows * vae.encoder().out()};

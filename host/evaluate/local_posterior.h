@@ -5,7 +5,6 @@
 
 #include <cmath>
 #include <numbers>
-#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -47,8 +46,8 @@ std::int64_t local_tile(const VaeConfig& config, std::int64_t rows, std::int64_t
 template <class Exec>
 class LocalTile {
  public:
-  LocalTile(const Exec& exec, const Vae& vae, View<const float, 1> parameters, std::int64_t data,
-            std::int64_t samples, bool with_gradients)
+  LocalTile(const Exec& exec, const Vae& vae, View<const float, 1> parameters, const ResidentData<Exec>& part,
+            std::int64_t data, std::int64_t samples, bool with_gradients)
       : exec_(exec),
         vae_(vae),
         parameters_(parameters),
@@ -65,7 +64,7 @@ class LocalTile {
         scratch_(exec, likelihood_scratch(vae.config().likelihood, data * samples, vae.config().dimensions)),
         clamped_(exec, data),
         clamped_rows_(exec, data * samples),
-        datum_(exec, data) {
+        tiles_(exec, part, data, part.rows()) {
     if (!with_gradients) return;
     grad_q_ = Buffer<Exec, float>(exec, q_.size());
     m_ = Buffer<Exec, float>(exec, q_.size());
@@ -73,14 +72,11 @@ class LocalTile {
     grad_z_ = Buffer<Exec, float>(exec, z_.size());
   }
 
-  /// Data first ... first + B - 1 and their q's.
-  void place(const ResidentData<Exec>& data, std::int64_t first, std::int64_t B, Binarize binarize,
-             std::uint64_t binarize_seed, const LatentGaussians& q) {
+  /// Data first ... first + B - 1, the tile that follows the last one or the first, and their q's.
+  void place(std::int64_t first, std::int64_t B, Binarize binarize, std::uint64_t binarize_seed,
+             const LatentGaussians& q) {
     data_ = B;
-    std::vector<std::uint32_t> datum(static_cast<std::size_t>(B));
-    std::iota(datum.begin(), datum.end(), static_cast<std::uint32_t>(first));
-    upload(exec_, datum, datum_.view());
-    data.gather_rows(exec_, datum_.vector(B), binarize, {binarize_seed, 0, Purpose::kHeldOutBinarize}, x());
+    tiles_.gather_rows(first, binarize, binarize_seed, x());
     const std::int64_t Z = vae_.config().latent;
     std::vector<float> rows;
     for (std::int64_t b = first; b < first + B; ++b) {
@@ -102,7 +98,7 @@ class LocalTile {
                                     .log_var = log_var(),
                                     .clamp = vae_.config().clamp,
                                     .noise = noise,
-                                    .datum = datum_.vector(data_),
+                                    .datum = tiles_.datum(data_),
                                     .samples = options.samples,
                                     .grad_z = grad_z_.matrix(R, Z),
                                     .kl_scale = 1.0f,
@@ -132,7 +128,7 @@ class LocalTile {
                            .log_var = log_var(),
                            .clamp = vae_.config().clamp,
                            .noise = noise,
-                           .datum = datum_.vector(data_),
+                           .datum = tiles_.datum(data_),
                            .first_sample = static_cast<std::uint32_t>(first_sample),
                            .samples = S,
                            .z = z_.matrix(R, Z),
@@ -191,7 +187,7 @@ class LocalTile {
   Buffer<Exec, float> x_, q_, z_;  // (B, X), (B, 2 Z), (B S, Z)
   Buffer<Exec, float> kl_, log_px_given_z_, log_pz_, log_qz_given_x_, grad_own_, scratch_;
   Buffer<Exec, std::int32_t> clamped_, clamped_rows_;
-  Buffer<Exec, std::uint32_t> datum_;
+  RowTiles<Exec> tiles_;
   Buffer<Exec, float> grad_q_, m_, v_, grad_z_;  // (B, 2 Z) and (B S, Z)
 };
 
@@ -233,11 +229,11 @@ LatentGaussians fit_posteriors(const Exec& on, const Vae& vae, View<const float,
   detail::check_posteriors(vae, N, data.cols(), q);
   const Exec exec = with_float_products(on);
   const std::int64_t most = detail::local_tile(vae.config(), N, options.samples);
-  detail::LocalTile<Exec> tile(exec, vae, parameters, most, options.samples, true);
+  detail::LocalTile<Exec> tile(exec, vae, parameters, data, most, options.samples, true);
   LatentGaussians fitted;
   for (std::int64_t first = 0; first < N; first += most) {
     const std::int64_t B = std::min(most, N - first);
-    tile.place(data, first, B, binarize, binarize_seed, q);
+    tile.place(first, B, binarize, binarize_seed, q);
     tile.reset();
     for (int t = 1; t <= options.steps; ++t) {
       tile.fit(options, t);
@@ -266,11 +262,11 @@ PosteriorValues evaluate_posteriors(const Exec& on, const Vae& vae, View<const f
               kMaxNoiseSamples, samples);
   const Exec exec = with_float_products(on);
   const detail::EvaluationTile most = detail::evaluation_tile(vae.config(), N, samples);
-  detail::LocalTile<Exec> tile(exec, vae, parameters, most.data, most.samples, false);
+  detail::LocalTile<Exec> tile(exec, vae, parameters, data, most.data, most.samples, false);
   PosteriorValues values;
   for (std::int64_t first = 0; first < N; first += most.data) {
     const std::int64_t B = std::min(most.data, N - first);
-    tile.place(data, first, B, binarize, binarize_seed, q);
+    tile.place(first, B, binarize, binarize_seed, q);
     std::vector<detail::PosteriorSums> sums(static_cast<std::size_t>(B), detail::PosteriorSums(samples));
     std::vector<float> kl;
     for (std::int64_t s = 0; s < samples; s += most.samples) {

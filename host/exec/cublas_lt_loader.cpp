@@ -93,6 +93,10 @@ FELBO_FORWARD(cublasLtMatmulPreferenceSetAttribute,
                const void* value, size_t size),
               (preference, attribute, value, size))
 
+size_t CUBLASWINAPI cublasLtGetVersion() {
+  static auto* const call = felbo::find<decltype(cublasLtGetVersion)>("cublasLtGetVersion");
+  return call == nullptr ? 0 : call();
+}
 const char* CUBLASWINAPI cublasLtGetStatusName(cublasStatus_t status) {
   static auto* const call = felbo::find<decltype(cublasLtGetStatusName)>("cublasLtGetStatusName");
   return call == nullptr ? "cuBLASLt is not loaded" : call(status);

@@ -82,7 +82,8 @@ const char* name_of(CudaMemory kind) {
   FELBO_CUDA_CHECK(cudaMemGetInfo(&free, &total));
   throw std::runtime_error(fmt::format(
       "too little {}: {} bytes ({:.3f} GiB) are needed, and of the device's {:.3f} GiB {:.3f} GiB are free; "
-      "use smaller batches or a smaller model, or free memory on the device",
+      "use smaller batches or a smaller model, leave the data in host memory (--data-on host), or free "
+      "memory on the device",
       name_of(kind), bytes, static_cast<double>(bytes) / kGiB, static_cast<double>(total) / kGiB,
       static_cast<double>(free) / kGiB));
 }
@@ -119,8 +120,14 @@ void cuda_free(CudaMemory kind, void* memory) noexcept {
   }
 }
 
-CudaExec::CudaExec(int device, std::int64_t workspace_bytes, Precision precision)
-    : shared_(std::make_shared<Shared>(usable_device(device))), precision_(precision) {
+std::int64_t cuda_free_memory() {
+  std::size_t free = 0, total = 0;
+  FELBO_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+  return static_cast<std::int64_t>(free);
+}
+
+CudaExec::CudaExec(int device, std::int64_t workspace_bytes, Precision precision, DataPlacement placement)
+    : shared_(std::make_shared<Shared>(usable_device(device))), precision_(precision), placement_(placement) {
   FELBO_CUDA_CHECK(cudaSetDevice(device));
   auto* memory = static_cast<std::byte*>(cuda_allocate(CudaMemory::kDevice, workspace_bytes));
   shared_->workspace = {memory, static_cast<std::size_t>(workspace_bytes)};
@@ -140,6 +147,7 @@ CudaExec::Shared::~Shared() {
 CudaExec& CudaExec::operator=(CudaExec&& other) noexcept {
   std::swap(shared_, other.shared_);
   std::swap(precision_, other.precision_);
+  std::swap(placement_, other.placement_);
   return *this;
 }
 
@@ -160,6 +168,39 @@ void CudaExec::copy_on_device(void* to, const void* from, std::int64_t bytes) co
 void CudaExec::zero(void* memory, std::int64_t bytes) const {
   if (bytes > 0) FELBO_CUDA_CHECK(cudaMemsetAsync(memory, 0, static_cast<std::size_t>(bytes), stream()));
 }
+
+SideCopies::SideCopies(const CudaExec& exec) : work_(exec.stream()) {
+  try {
+    FELBO_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    for (int slot = 0; slot < kSlots; ++slot) {
+      FELBO_CUDA_CHECK(cudaEventCreateWithFlags(&copied_[slot], cudaEventDisableTiming));
+      FELBO_CUDA_CHECK(cudaEventCreateWithFlags(&read_[slot], cudaEventDisableTiming));
+      release(slot);
+    }
+  } catch (...) {
+    close();
+    throw;
+  }
+}
+
+SideCopies::~SideCopies() { close(); }
+
+void SideCopies::close() noexcept {
+  if (stream_ != nullptr) log_failure(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+  for (CUevent_st* event : {copied_[0], copied_[1], read_[0], read_[1]})
+    if (event != nullptr) log_failure(cudaEventDestroy(event), "cudaEventDestroy");
+  if (stream_ != nullptr) log_failure(cudaStreamDestroy(stream_), "cudaStreamDestroy");
+}
+
+void SideCopies::wait_for_host(int slot) const { FELBO_CUDA_CHECK(cudaEventSynchronize(copied_[slot])); }
+void SideCopies::begin(int slot) const { FELBO_CUDA_CHECK(cudaStreamWaitEvent(stream_, read_[slot], 0)); }
+void SideCopies::copy(void* to, const void* from, std::int64_t bytes) const {
+  FELBO_CUDA_CHECK(
+      cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream_));
+}
+void SideCopies::end(int slot) const { FELBO_CUDA_CHECK(cudaEventRecord(copied_[slot], stream_)); }
+void SideCopies::acquire(int slot) const { FELBO_CUDA_CHECK(cudaStreamWaitEvent(work_, copied_[slot], 0)); }
+void SideCopies::release(int slot) const { FELBO_CUDA_CHECK(cudaEventRecord(read_[slot], work_)); }
 
 void Replay<CudaExec>::record(const CudaExec& exec, const std::function<void()>& enqueue) {
   FELBO_CUDA_CHECK(cudaStreamBeginCapture(exec.stream(), cudaStreamCaptureModeThreadLocal));

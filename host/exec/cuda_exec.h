@@ -12,11 +12,13 @@
 #include <vector>
 
 #include "host/exec/buffer.h"
+#include "host/exec/data_place.h"
 #include "host/exec/exec.h"
 #include "host/exec/precision.h"
 #include "host/exec/replay.h"
 #include "kernels/common/view.h"
 
+struct CUevent_st;      // cudaEvent_t points to it
 struct CUstream_st;     // cudaStream_t points to it
 struct CUgraphExec_st;  // cudaGraphExec_t points to it
 
@@ -48,6 +50,9 @@ void* cuda_allocate(CudaMemory kind, std::int64_t bytes);
 /// Frees what cuda_allocate gave out. Logs a failure instead of throwing: destructors call it.
 void cuda_free(CudaMemory kind, void* memory) noexcept;
 
+/// Bytes of the current device's memory that are free now.
+std::int64_t cuda_free_memory();
+
 class CublasLt;  // host/exec/cublas_lt.h
 
 /// A device, a stream on it, scratch memory and a cuBLASLt handle. Ops enqueue on the stream and return. For
@@ -59,15 +64,17 @@ class CudaExec {
   /// Makes `device` the calling thread's current one. Throws std::invalid_argument if there is no such
   /// device, and std::runtime_error if there is no driver, if the device is older than compute capability 8.0
   /// or has too little free memory for the workspace, or if cuBLASLt cannot start. `precision` is that of
-  /// matrix products.
+  /// matrix products, `placement` that of data sets.
   explicit CudaExec(int device = 0, std::int64_t workspace_bytes = kDefaultWorkspace,
-                    Precision precision = Precision::kFp32);
+                    Precision precision = Precision::kFp32, DataPlacement placement = {});
   CudaExec(CudaExec&& other) noexcept = default;
   CudaExec& operator=(CudaExec&& other) noexcept;
 
   /// The same stream, workspace and handle with products in another precision: what is enqueued on either
   /// runs in one order. They end with the last CudaExec that shares them.
-  CudaExec with_precision(Precision precision) const { return CudaExec(shared_, precision); }
+  CudaExec with_precision(Precision precision) const { return CudaExec(shared_, precision, placement_); }
+  /// The same with data sets held in another way.
+  CudaExec with_placement(DataPlacement placement) const { return CudaExec(shared_, precision_, placement); }
 
   const CudaDevice& device() const { return shared_->device; }
   CUstream_st* stream() const { return shared_ != nullptr ? shared_->stream : nullptr; }
@@ -75,6 +82,7 @@ class CudaExec {
   /// free for the next one as soon as it is enqueued.
   std::span<std::byte> workspace() const { return shared_->workspace; }
   Precision precision() const { return precision_; }
+  DataPlacement placement() const { return placement_; }
   CublasLt& cublas_lt() const { return *shared_->cublas_lt; }
 
   /// Waits for all that was enqueued. Throws std::runtime_error if any of it failed.
@@ -95,11 +103,12 @@ class CudaExec {
     std::span<std::byte> workspace;
     std::unique_ptr<CublasLt> cublas_lt;
   };
-  CudaExec(std::shared_ptr<Shared> shared, Precision precision)
-      : shared_(std::move(shared)), precision_(precision) {}
+  CudaExec(std::shared_ptr<Shared> shared, Precision precision, DataPlacement placement)
+      : shared_(std::move(shared)), precision_(precision), placement_(placement) {}
 
   std::shared_ptr<Shared> shared_;
   Precision precision_;
+  DataPlacement placement_;
 };
 
 /// The Exec with products in float, whatever they are in for training: evaluations of all runs compare.
@@ -149,6 +158,57 @@ template <class T>
 void zero(const CudaExec& exec, View<T, 1> memory) {
   exec.zero(memory.data, memory.size * static_cast<std::int64_t>(sizeof(T)));
 }
+
+/// `size` elements of host memory that copies to the device need not stage, not initialised. Move-only.
+template <class T>
+class PinnedBuffer {
+ public:
+  PinnedBuffer() = default;
+  explicit PinnedBuffer(std::int64_t size)
+      : data_(static_cast<T*>(
+            cuda_allocate(CudaMemory::kPinned, size * static_cast<std::int64_t>(sizeof(T))))) {}
+  T* data() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(T* p) const { cuda_free(CudaMemory::kPinned, p); }
+  };
+  std::unique_ptr<T, Free> data_;
+};
+
+/// Copies to the device on a stream of their own, beside the work of an Exec, through two slots: each a piece
+/// of pinned memory that the host fills and one of device memory that the Exec's work reads. The calls for a
+/// slot come in the order of their declaration here, again and again; each says what it is safe to do next.
+/// Not movable.
+class SideCopies {
+ public:
+  static constexpr int kSlots = 2;
+
+  /// The device memory of the slots may still be written by what `exec` was given before this.
+  explicit SideCopies(const CudaExec& exec);
+  /// Waits for the copies under way.
+  ~SideCopies();
+  SideCopies(const SideCopies&) = delete;
+  SideCopies& operator=(const SideCopies&) = delete;
+
+  /// Waits until the slot's last copies are done: the host may fill its pinned memory anew.
+  void wait_for_host(int slot) const;
+  /// Copies will wait until the Exec has done with the slot's device memory.
+  void begin(int slot) const;
+  void copy(void* to, const void* from, std::int64_t bytes) const;
+  void end(int slot) const;
+  /// What the Exec is given from now on waits for the slot's copies.
+  void acquire(int slot) const;
+  /// What the Exec was given so far is all that reads what the slot holds.
+  void release(int slot) const;
+
+ private:
+  void close() noexcept;
+
+  CUstream_st* work_;  // the Exec's
+  CUstream_st* stream_ = nullptr;
+  CUevent_st *copied_[kSlots] = {}, *read_[kSlots] = {};
+};
 
 /// The first run is plain: libraries load code and choose algorithms then. The second is recorded into a CUDA
 /// graph, which that run and all later ones launch. Move-only.

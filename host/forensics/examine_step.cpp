@@ -41,11 +41,7 @@ NextStep next_step(const RunConfig& config, std::int64_t rows, std::int64_t step
 Examination examine_step(const StepAtHand& at, int threads) {
   const auto batch = static_cast<std::int64_t>(at.rows.size());
   const WatchedExec exec(threads, batch, at.options.samples);
-  ModelState<WatchedExec> state(exec, at.vae);
-  std::ranges::copy(at.state.parameters.host(), state.parameters.data());
-  std::ranges::copy(at.state.m.host(), state.m.data());
-  std::ranges::copy(at.state.v.host(), state.v.data());
-  state.step = at.state.step;
+  ModelState<WatchedExec> state = state_on(exec, at.vae, at.state);
   look_at_state(exec, at.vae, state);
   exec.name_parameters(at.vae.table(), state.parameters.data());
   const ResidentData<WatchedExec> data(exec, at.part);

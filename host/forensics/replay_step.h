@@ -21,11 +21,7 @@ struct FloatStep {
 /// Takes the step on `exec` with products of T. `at` stays as it is.
 template <class T, class Exec>
 FloatStep take_float_step(const Exec& exec, const StepAtHand& at) {
-  ModelState<Exec> state(exec, at.vae);
-  upload(exec, at.state.parameters.host(), state.parameters.view());
-  upload(exec, at.state.m.host(), state.m.view());
-  upload(exec, at.state.v.host(), state.v.view());
-  state.step = at.state.step;
+  ModelState<Exec> state = state_on(exec, at.vae, host_copy(CpuExec(1), at.vae, at.state));
   const ResidentData<Exec> data(exec, at.part);
   TrainingStepOptions options = at.options;
   options.max_batch = static_cast<std::int64_t>(at.rows.size());

@@ -95,10 +95,13 @@ std::string processor() {
 }
 
 /// What decides bits beside the configuration and the data.
-ordered_json describe_machine(const std::string& device) {
+ordered_json describe_machine(const RunMachine& machine) {
+  const std::string& device = machine.device;
+  ordered_json libraries{{"onednn", dnnl_text()}};
+  for (const auto& [name, version] : machine.libraries) libraries[name] = version;
   return {{"device", device.starts_with("cpu") ? "cpu (" + processor() + ")" : device},
           {"felbo", {{"version", FELBO_VERSION}, {"commit", FELBO_COMMIT}, {"compiler", __VERSION__}}},
-          {"libraries", {{"onednn", dnnl_text()}}}};
+          {"libraries", libraries}};
 }
 
 }  // namespace
@@ -116,7 +119,7 @@ std::string fingerprint(const DataPart& part) {
 
 std::string program_commit() { return FELBO_COMMIT; }
 
-std::string make_ledger(const RunConfig& config, const DataSet& data, const std::string& device) {
+std::string make_ledger(const RunConfig& config, const DataSet& data, const RunMachine& machine) {
   ordered_json json{
       {"units",
        {{"figures", "nats a datum"},
@@ -131,7 +134,7 @@ std::string make_ledger(const RunConfig& config, const DataSet& data, const std:
       {"precision", {{"training", config.precision}, {"held_out", "fp32"}, {"sums", "float64"}}},
       {"seed", config.seed},
       {"data", describe_data(data)}};
-  json.update(describe_machine(device));
+  json.update(describe_machine(machine));
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
@@ -160,14 +163,18 @@ std::vector<std::string> data_differences(const std::string& ledger, const RunCo
   return differences;
 }
 
-std::vector<std::string> machine_differences(const std::string& ledger, const std::string& device) {
+std::vector<std::string> machine_differences(const std::string& ledger, const RunMachine& machine) {
   std::vector<std::string> differences;
   if (ledger.empty()) return differences;
-  const ordered_json began = parse(ledger), now = describe_machine(device);
-  for (const char* key : {"device", "felbo", "libraries"}) {
-    const std::string was = text_at(began, key), is = text_at(now, key);
-    if (was != is) differences.push_back(fmt::format("{} is {}, it was {}", key, is, was));
-  }
+  const auto compare = [&](const ordered_json& was, const ordered_json& is, const char* key) {
+    const std::string before = text_at(was, key), at_hand = text_at(is, key);
+    if (before != at_hand) differences.push_back(fmt::format("{} is {}, it was {}", key, at_hand, before));
+  };
+  const ordered_json began = parse(ledger), now = describe_machine(machine);
+  for (const char* key : {"device", "felbo"}) compare(began, now, key);
+  const ordered_json libraries = began.value("libraries", ordered_json::object());
+  for (const auto& [name, version] : now["libraries"].items())
+    if (libraries.contains(name)) compare(libraries, now["libraries"], name.c_str());
   return differences;
 }
 

@@ -54,7 +54,7 @@ TEST(Fingerprint, HasEveryPiece) {
 }
 
 TEST(Ledger, SaysWhatFiguresRestOn) {
-  const nlohmann::json json = nlohmann::json::parse(make_ledger(gaussian(), set_of(3), "cpu (2 threads)"));
+  const nlohmann::json json = nlohmann::json::parse(make_ledger(gaussian(), set_of(3), {"cpu (2 threads)"}));
   EXPECT_EQ(json["units"]["figures"], "nats a datum");
   EXPECT_EQ(json["likelihood"]["kind"], "density of x");
   EXPECT_EQ(json["data"]["train"]["rows"], 2);
@@ -65,7 +65,7 @@ TEST(Ledger, SaysWhatFiguresRestOn) {
 }
 
 TEST(Ledger, NamesThePartThatDiffers) {
-  const std::string ledger = make_ledger(gaussian(), set_of(3), "cpu");
+  const std::string ledger = make_ledger(gaussian(), set_of(3), {"cpu"});
   EXPECT_TRUE(data_differences(ledger, gaussian(), set_of(3)).empty());
   const auto other = data_differences(ledger, gaussian(), set_of(4));
   ASSERT_EQ(other.size(), 1u);
@@ -80,7 +80,7 @@ TEST(Ledger, NamesThePartThatDiffers) {
 
 TEST(Ledger, NamesAnotherUnitOfADensity) {
   DataSet bytes{.spec = "set", .train = bytes_part(2, 2, {0, 51, 102, 255})};
-  const std::string ledger = make_ledger(gaussian(), bytes, "cpu");
+  const std::string ledger = make_ledger(gaussian(), bytes, {"cpu"});
   DataSet floats{.spec = "set", .train = {.rows = 2, .cols = 2, .floats = {0, 51, 102, 255}}};
   const auto found = data_differences(ledger, gaussian(), floats);
   ASSERT_EQ(found.size(), 2u);
@@ -91,11 +91,30 @@ TEST(Ledger, NamesAnotherUnitOfADensity) {
 }
 
 TEST(Ledger, NamesAnotherMachine) {
-  const std::string ledger = make_ledger(gaussian(), set_of(3), "cpu (2 threads)");
-  EXPECT_TRUE(machine_differences(ledger, "cpu (7 threads)").empty());  // bits do not depend on that
-  const auto found = machine_differences(ledger, "cuda:0 (NVIDIA H200)");
+  const std::string ledger = make_ledger(gaussian(), set_of(3), {"cpu (2 threads)"});
+  EXPECT_TRUE(machine_differences(ledger, {"cpu (7 threads)"}).empty());  // bits do not depend on that
+  const auto found = machine_differences(ledger, {"cuda:0 (NVIDIA H200)", {{"cuda_driver", "13.0"}}});
   ASSERT_EQ(found.size(), 1u);
   EXPECT_TRUE(has(found[0], "device is cuda:0 (NVIDIA H200), it was cpu"));
+}
+
+TEST(Ledger, NamesAnotherDriver) {
+  const auto on = [](const char* driver, const char* runtime) {
+    return RunMachine{"cuda:0 (NVIDIA H200)", {{"cuda_driver", driver}, {"cuda_runtime", runtime}}};
+  };
+  const std::string ledger = make_ledger(gaussian(), set_of(3), on("12.4", "12.2"));
+  const nlohmann::json libraries = nlohmann::json::parse(ledger)["libraries"];
+  EXPECT_EQ(libraries["cuda_driver"], "12.4");
+  EXPECT_EQ(libraries["cuda_runtime"], "12.2");
+  EXPECT_TRUE(libraries.contains("onednn"));
+  EXPECT_TRUE(machine_differences(ledger, on("12.4", "12.2")).empty());
+  EXPECT_EQ(machine_differences(ledger, on("13.0", "12.2")),
+            std::vector<std::string>{"cuda_driver is 13.0, it was 12.4"});
+  EXPECT_EQ(machine_differences(ledger, on("12.4", "12.6")),
+            std::vector<std::string>{"cuda_runtime is 12.6, it was 12.2"});
+  // A ledger that knew no drivers.
+  const std::string old = make_ledger(gaussian(), set_of(3), {"cuda:0 (NVIDIA H200)"});
+  EXPECT_TRUE(machine_differences(old, on("12.4", "12.2")).empty());
 }
 
 }  // namespace

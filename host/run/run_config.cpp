@@ -372,6 +372,10 @@ TrainingStepOptions training_options(const RunConfig& config) {
           .track_norm = config.track_norm};
 }
 
+std::int64_t held_out_samples(const RunConfig& config) {
+  return has_importance_weights(training_options(config).objective) ? config.samples : 1;
+}
+
 double physical_memory() {
   return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
 }
@@ -391,6 +395,7 @@ void validate(const RunConfig& config, std::int64_t dimensions) {
   precision(config);
   check_binarize(config);
   FELBO_CHECK(is_device(config.device), "--device must be auto, cpu or cuda[:N], got '{}'", config.device);
+  data_place_from_name(config.data_on);
   FELBO_CHECK(survives_toml(config),
               "--data {}: config.toml cannot hold this name; give the data a name in plain UTF-8 text, for "
               "instance by a symbolic link",
@@ -400,6 +405,14 @@ void validate(const RunConfig& config, std::int64_t dimensions) {
   FELBO_CHECK(config.keep >= 1, "--keep must be at least 1, got {}", config.keep);
   FELBO_CHECK(config.track_gap >= 0, "--track-gap must be 0 or more epochs, got {}", config.track_gap);
   writes_events(config);
+}
+
+std::int64_t memory_beside_data(const RunConfig& config, std::int64_t dimensions, std::int64_t rows) {
+  const double batch =
+      static_cast<double>(std::min(config.batch, rows)) * static_cast<double>(config.samples);
+  // An evaluation takes this many rows at once.
+  return static_cast<std::int64_t>(
+      bytes_needed(vae_config(config, dimensions), batch + std::min(1024.0, static_cast<double>(rows))));
 }
 
 void check_memory(const RunConfig& config, std::int64_t dimensions, std::int64_t rows) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host/data/dataset.h"
+#include "host/exec/data_place.h"
 #include "host/exec/precision.h"
 #include "host/model/vae.h"
 #include "host/train/beta_schedule.h"
@@ -60,6 +61,7 @@ struct RunConfig {
   std::string events = "none";
   int threads = 0;
   std::string device = "auto";
+  std::string data_on = "auto";
   std::string precision = "fp32";
 };
 
@@ -75,6 +77,9 @@ VaeConfig vae_config(const RunConfig& config, std::int64_t dimensions);
 LrSchedule lr_schedule(const RunConfig& config);
 BetaSchedule beta_schedule(const RunConfig& config);
 TrainingStepOptions training_options(const RunConfig& config);
+/// Samples a datum of the held-out figure in training: where it is a bound with importance weights, those of
+/// the bound that training maximises; else 1.
+std::int64_t held_out_samples(const RunConfig& config);
 Binarize binarize_mode(const RunConfig& config);
 /// Whether each epoch also goes into an event file, for TensorBoard.
 bool writes_events(const RunConfig& config);
@@ -91,6 +96,8 @@ double physical_memory();
 
 /// All checks that need neither data nor memory.
 void validate(const RunConfig& config, std::int64_t dimensions);
+/// Bytes of device memory that training on `rows` data and evaluating need beside the data, about.
+std::int64_t memory_beside_data(const RunConfig& config, std::int64_t dimensions, std::int64_t rows);
 /// Throws std::invalid_argument unless training on `rows` data (a batch is at most that) fits this machine's
 /// memory. What is trained may be evaluated on less.
 void check_memory(const RunConfig& config, std::int64_t dimensions, std::int64_t rows);

@@ -52,6 +52,7 @@ void expect_same(const RunConfig& got, const RunConfig& want) {
   EXPECT_EQ(got.events, want.events);
   EXPECT_EQ(got.threads, want.threads);
   EXPECT_EQ(got.device, want.device);
+  EXPECT_EQ(got.data_on, want.data_on);
   EXPECT_EQ(got.precision, want.precision);
   const auto same_bits = [](const char* name, double a, double b) {
     EXPECT_EQ(std::bit_cast<std::uint64_t>(a), std::bit_cast<std::uint64_t>(b))
@@ -110,6 +111,7 @@ RunConfig other_than_default() {
   c.events = "tensorboard";
   c.threads = 4;
   c.device = "cuda:1";
+  c.data_on = "host";
   c.precision = "bf16";
   return c;
 }
@@ -129,12 +131,25 @@ TEST(RunConfigToml, IsWrittenAsOneWouldWriteIt) {
   c.lr = 1e-3;
   c.hidden = "500";
   const std::string text = to_toml(c);
-  for (const char* line : {"\nvalid-fraction = 0.1\n", "\nlr = 0.001\n", "\nhidden = 500\n", "\nlatent = 7\n",
-                           "\nepochs = 13\n", "\nactivation = 'gelu'\n", "\n# Optimiser\n"}) {
+  for (const char* line :
+       {"\nvalid-fraction = 0.1\n", "\nlr = 0.001\n", "\nhidden = 500\n", "\nlatent = 7\n", "\nepochs = 13\n",
+        "\nactivation = 'gelu'\n", "\ntrack-norm = true\n", "\n# Optimiser\n"}) {
     std::string other = line;  // either kind of quotes
     for (char& ch : other) ch = ch == '\'' ? '"' : ch;
     EXPECT_TRUE(has(text, line) || has(text, other));
   }
+}
+
+// A text in quotes is how earlier versions wrote them.
+TEST(RunConfigToml, TakesTruthsBareAndInQuotes) {
+  for (const char* text : {"track-norm = true", "track-norm = 'true'", "track-norm = 1"})
+    EXPECT_TRUE(run_config_from_toml(text, "file").track_norm) << text;
+  for (const char* text : {"track-norm = false", "track-norm = 'false'", "track-norm = 0"})
+    EXPECT_FALSE(run_config_from_toml(text, "file").track_norm) << text;
+  RunConfig named;  // a name that looks like one stays a text
+  named.data = "true";
+  EXPECT_TRUE(has(to_toml(named), "data = 'true'") || has(to_toml(named), "data = \"true\""));
+  EXPECT_TRUE(has(to_toml(RunConfig()), "\ntrack-norm = false\n"));
 }
 
 TEST(RunConfigToml, KeepsDoublesBitForBit) {
@@ -264,6 +279,8 @@ TEST(RunConfigToml, RefusesWhatIsNoConfigurationAndNamesTheLine) {
         Bad{"lr = 1\nlr = 2\n", "file, line 2: not TOML"},
         Bad{"latent = [[1]]\n", "file, line 1: 'latent' must"},
         Bad{"lr = true\n", "file, line 1: 'lr' must be a number"},
+        Bad{"track-norm = 'perhaps'\n", "file, line 1: "},
+        Bad{"track-norm = [true]\n", "file, line 1: 'track-norm' must be a number"},
         Bad{"[lr]\nx = 1\n", "file, line 1: 'lr' must be a number"},
         Bad{"[optimiser]\nlr = 1\n", "unknown key 'optimiser'"}, Bad{"latent = 1.5\n", "file, line 1: "},
         Bad{"latent = \"many\"\n", "file, line 1: "}, Bad{"lr = \"fast\"\n", "file, line 1: "},
@@ -466,6 +483,7 @@ TEST(RunConfigParts, RefusesWhatIsOutOfRangeAndNamesTheFlag) {
       {"--device must be auto, cpu or cuda[:N]", [](auto& c) { c.device = "cuda:"; }},
       {"--device must be auto, cpu or cuda[:N]", [](auto& c) { c.device = "cuda:-1"; }},
       {"--device must be auto, cpu or cuda[:N]", [](auto& c) { c.device = "cpu\xe4"; }},
+      {"--data-on must be auto, device or host", [](auto& c) { c.data_on = "gpu"; }},
       {"config.toml cannot hold", [](auto& c) { c.data = "latin-1 \xe4"; }},
   };
   EXPECT_NO_THROW(validate(RunConfig{}, 784));

@@ -31,6 +31,9 @@ std::string real_text(double value) {
   return read_back == value ? shortest : fmt::format("{:.17g}", value);
 }
 
+/// Whether the flag is one of true and false.
+bool is_truth(const CLI::Option& option) { return option.get_type_name() == "BOOLEAN"; }
+
 std::string scalar_text(const toml::node& node, const std::string& key, const std::string& where) {
   if (const auto* text = node.as_string()) return text->get();
   if (const auto* number = node.as_integer()) return fmt::format("{}", number->get());
@@ -40,7 +43,10 @@ std::string scalar_text(const toml::node& node, const std::string& key, const st
                   node.source().begin.line, key));
 }
 
-std::string value_text(const toml::node& node, const std::string& key, const std::string& where) {
+std::string value_text(const toml::node& node, const CLI::Option& option, const std::string& where) {
+  const std::string key = option.get_lnames().front();
+  if (const auto* truth = node.as_boolean(); truth != nullptr && is_truth(option))
+    return truth->get() ? "true" : "false";
   const auto* array = node.as_array();
   if (array == nullptr) return scalar_text(node, key, where);
   std::vector<std::string> parts;
@@ -48,8 +54,10 @@ std::string value_text(const toml::node& node, const std::string& key, const std
   return fmt::format("{}", fmt::join(parts, ","));
 }
 
-/// A bare number stays a number in TOML if it is read back as the same text; all else is a quoted text.
-std::string toml_value(const std::string& text) {
+/// A bare number stays a number in TOML if it is read back as the same text, and so does a truth; all else is
+/// a quoted text.
+std::string toml_value(const CLI::Option& option, const std::string& text) {
+  if (is_truth(option)) return text;
   try {
     const toml::table parsed = toml::parse("v = " + text);
     if (parsed["v"].is_number() && scalar_text(*parsed["v"].node(), "v", "") == text) return text;
@@ -65,6 +73,13 @@ std::string toml_value(const std::string& text) {
 CLI::Option* add_real(CLI::App& app, const char* name, double& value, const char* help) {
   CLI::Option* option = app.add_option(name, value, help);
   option->default_function([&value] { return real_text(value); });
+  return option->capture_default_str();
+}
+
+/// A flag that is true or false, and whose default prints so.
+CLI::Option* add_truth(CLI::App& app, const char* name, bool& value, const char* help) {
+  CLI::Option* option = app.add_option(name, value, help);
+  option->default_function([&value] { return std::string(value ? "true" : "false"); });
   return option->capture_default_str();
 }
 
@@ -208,10 +223,9 @@ void add_run_options(CLI::App& app, RunConfig& c) {
          "At a step whose loss or gradient is NaN or infinite: stop (and leave RUN/nonfinite for `felbo "
          "replay RUN`); skip (go on without that step, and count it)")
       ->group(kOptimiser);
-  app.add_option(
-         "--track-norm", c.track_norm,
-         "true: the L2 norm of each step's gradient goes into metrics.jsonl, for one more reading of the "
-         "gradient (--clip-norm and --on-nonfinite skip read it anyway)")
+  add_truth(app, "--track-norm", c.track_norm,
+            "true: the L2 norm of each step's gradient goes into metrics.jsonl, for one more reading of the "
+            "gradient (--clip-norm and --on-nonfinite skip read it anyway)")
       ->group(kOptimiser);
   app.add_option("--seed", c.seed, "Names every random number of the run")
       ->check(check_seed, "", "seed")
@@ -238,6 +252,7 @@ void add_run_options(CLI::App& app, RunConfig& c) {
   app.add_option("--threads", c.threads, "CPU threads, 0 for all cores; results do not depend on it")
       ->group(kRun);
   app.add_option("--device", c.device, "auto, cpu, cuda or cuda:N")->group(kRun);
+  app.add_option("--data-on", c.data_on, kDataOnHelp)->group(kRun);
   app.add_option(
          "--precision", c.precision,
          "Matrix products of training: fp32; on a GPU also tf32 (operands rounded to 10 bits) and bf16 "
@@ -288,7 +303,7 @@ void apply_toml(CLI::App& app, const std::string& text, const std::string& where
     CLI::Option* option = app.get_option("--" + key);
     if (option->count() > 0 || overruled.contains(key)) continue;  // the command line wins
     try {
-      option->add_result(value_text(node, key, where));
+      option->add_result(value_text(node, *option, where));
       option->run_callback();
     } catch (const CLI::Error& error) {
       throw std::invalid_argument(fmt::format("{}, line {}: {}", where, line, error.what()));
@@ -311,7 +326,7 @@ std::string to_toml(const RunConfig& config) {
       group = option->get_group();
       text += fmt::format("\n# {}\n", group);
     }
-    text += fmt::format("{} = {}\n", option->get_lnames().front(), toml_value(value));
+    text += fmt::format("{} = {}\n", option->get_lnames().front(), toml_value(*option, value));
   }
   return text;
 }

@@ -9,6 +9,12 @@
 
 namespace felbo {
 
+/// What --data-on is, for every verb that reads data.
+inline constexpr const char* kDataOnHelp =
+    "Where a GPU's data lie: device; host (streamed to it batch by batch); auto (device, where they fit "
+    "beside "
+    "the model). Results do not depend on it";
+
 /// Adds a flag to `app` for every member of `config`, with help, default and unit.
 void add_run_options(CLI::App& app, RunConfig& config);
 

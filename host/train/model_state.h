@@ -34,12 +34,9 @@ ModelState<Exec> state_on(const Exec& exec, const Vae& vae, const ModelState<Cpu
   return state;
 }
 
-/// The state in host memory, where checkpoints are written from.
-inline const ModelState<CpuExec>& host_state(const CpuExec&, const Vae&, const ModelState<CpuExec>& state) {
-  return state;
-}
+/// A copy of the state in host memory.
 template <class Exec>
-ModelState<CpuExec> host_state(const Exec& exec, const Vae& vae, const ModelState<Exec>& state) {
+ModelState<CpuExec> host_copy(const Exec& exec, const Vae& vae, const ModelState<Exec>& state) {
   ModelState<CpuExec> host(CpuExec(1), vae);
   download(exec, state.parameters.view(), host.parameters.host());
   download(exec, state.m.view(), host.m.host());
@@ -47,6 +44,15 @@ ModelState<CpuExec> host_state(const Exec& exec, const Vae& vae, const ModelStat
   host.step = state.step;
   host.epoch = state.epoch;
   return host;
+}
+
+/// The state in host memory, where checkpoints are written from.
+inline const ModelState<CpuExec>& host_state(const CpuExec&, const Vae&, const ModelState<CpuExec>& state) {
+  return state;
+}
+template <class Exec>
+ModelState<CpuExec> host_state(const Exec& exec, const Vae& vae, const ModelState<Exec>& state) {
+  return host_copy(exec, vae, state);
 }
 
 }  // namespace felbo

@@ -179,7 +179,8 @@ std::optional<EpochTraining> train_epoch(TrainingStep<Exec, T>& step, ModelState
     at.seconds = seconds();
     detail::check_stopped(step.on_non_finite(), step.totals(), first, steps, state, at);
     at.totals = step.totals();
-    check_finite("training", state.epoch + 1, mean_terms(at.totals));  // before a good checkpoint is replaced
+    if (at.totals.count > 0)  // not all were skipped; before a good checkpoint is replaced
+      check_finite("training", state.epoch + 1, mean_terms(at.totals));
     check_parameters(state.epoch + 1, step.non_finite_parameters());
     save();
     if (next == AfterStep::kStop) return std::nullopt;

@@ -90,6 +90,7 @@ class TrainingStep {
         data_(data),
         state_(state),
         options_(options),
+        reader_(exec, data, options.max_batch),
         order_(exec, data.rows()),
         plan_(exec, (data.rows() + options.max_batch - 1) / options.max_batch),
         position_(exec, 1),
@@ -127,6 +128,7 @@ class TrainingStep {
                 data_.rows());
     FELBO_CHECK(static_cast<std::int64_t>(rates.size()) == steps, "rates of {} steps for {} steps",
                 rates.size(), steps);
+    reader_.begin(order);
     std::vector<StepPlan> plan;
     for (std::int64_t i = 0; i < steps; ++i) {
       const std::int64_t step = state_.step + i, B = std::min(batch, count - i * batch);
@@ -136,7 +138,8 @@ class TrainingStep {
                                  .beta1 = options_.adam_beta1,
                                  .beta2 = options_.adam_beta2,
                                  .epsilon = options_.adam_epsilon},
-                                step + 1)});
+                                step + 1),
+                      reader_.place(i)});
     }
     upload(exec_, order, order_.view());
     upload(exec_, plan, plan_.vector(steps));
@@ -150,6 +153,7 @@ class TrainingStep {
   std::int64_t operator()() {
     FELBO_CHECK(left_ > 0, "no step is laid out");
     const std::int64_t B = std::min(options_.max_batch, left_);
+    reader_.feed();
     replays_[B](exec_, [&] { enqueue(B); });
     left_ -= B;
     ++state_.step;
@@ -274,7 +278,8 @@ class TrainingStep {
                            .position = position_.view(),
                            .rows = rows_.vector(B),
                            .now = now_.view()});
-    data_.gather_rows(exec_, s.rows, options_.binarize, s.binarize_noise, s.x, rounded_x(B));
+    reader_.gather_rows(s.rows, Scalar<std::int64_t>::read(&now_.data()->place), options_.binarize,
+                        s.binarize_noise, s.x, rounded_x(B));
     const View<const T, 2> input = with_pseudo_inputs(encoder_input<Exec, T>(exec_, vae_, s.x, work_.input));
     forward(exec_, vae_.encoder(), s.parameters, vae_.table(), input, work_.encoder);
     const View<const T, 2> code = draw_latent(exec_, vae_, s.draw, latent_);
@@ -437,6 +442,7 @@ class TrainingStep {
   const ResidentData<Exec>& data_;
   ModelState<Exec>& state_;
   TrainingStepOptions options_;
+  RowReader<Exec> reader_;
   Buffer<Exec, std::uint32_t> order_;  // (N) what the steps laid out visit
   Buffer<Exec, StepPlan> plan_;        // the steps laid out, at most those of an epoch
   Buffer<Exec, std::int64_t> position_;

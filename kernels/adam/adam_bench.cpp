@@ -1,40 +1,31 @@
 #include "kernels/adam/adam.h"
 
-#include "benchmarks/bench_exec.h"
-#include "benchmarks/declared.h"
+#include "benchmarks/op_bench.h"
+#include "kernels/adam/adam_work.h"
 
 namespace felbo {
 namespace {
 
-/// Bytes: parameter and both moments read and written, the gradient read: 28 a parameter. Operations: 3 for
-/// m, 4 for v, 2 for their corrections, and sqrt, +, /, *, - for the step: 14.
 template <class Exec>
-void step_on(const Exec& exec, benchmark::State& state) {
-  const std::int64_t count = state.range(0);
-  const auto parameter = bench::filled<float>(exec, count, [](std::int64_t) { return 0.1f; });
-  const auto gradient = bench::filled<float>(
-      exec, count, [](std::int64_t i) { return 1e-3f * static_cast<float>(i % 17 - 8); });
-  const Buffer<Exec, float> m(exec, count), v(exec, count);
-  const AdamArgs args{parameter.view(), gradient.view(), m.view(), v.view(), adam_step({}, 1)};
-  bench::measure(state, exec, [&] { adam(exec, args); });
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * count * 28);
-  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * count);
-  bench::declare_flops(state, 14.0 * static_cast<double>(count));
-}
+struct StepProblem {
+  StepProblem(const Exec& exec, const bench::Shape& shape)
+      : exec(exec),
+        parameter(bench::filled<float>(exec, shape[0], [](std::int64_t) { return 0.1f; })),
+        gradient(bench::filled<float>(exec, shape[0],
+                                      [](std::int64_t i) { return 1e-3f * static_cast<float>(i % 17 - 8); })),
+        m(exec, shape[0]),
+        v(exec, shape[0]) {}
+  void operator()() const {
+    adam(exec, {parameter.view(), gradient.view(), m.view(), v.view(), adam_step({}, 1)});
+  }
 
-void step(benchmark::State& state) {
-  bench::on_device([&](const auto& exec) { step_on(exec, state); });
-}
+  const Exec& exec;
+  Buffer<Exec, float> parameter, gradient, m, v;
+};
 
 // A layer in cache, the 784-500-20 model, and out of every cache.
-BENCHMARK(step)
-    ->Name("adam/step")
-    ->ArgName("P")
-    ->Arg(16384)
-    ->Arg(815'824)
-    ->Arg(10'000'000)
-    ->UseRealTime()
-    ->Unit(benchmark::kMicrosecond);
+const bool kAdded = bench::add_op<StepProblem>("adam/step", {"P"}, {{16384}, {815'824}, {10'000'000}},
+                                               [](const bench::Shape& shape) { return adam_work(shape[0]); });
 
 }  // namespace
 }  // namespace felbo

@@ -34,7 +34,7 @@ inline void ten_rounds(Words<Groups>& c, std::uint64_t seed) {
   std::uint32_t key0 = static_cast<std::uint32_t>(seed), key1 = static_cast<std::uint32_t>(seed >> 32);
 #pragma GCC unroll 10
   for (int round = 0; round < philox::kRounds; ++round) {
-#pragma GCC unroll 4
+#pragma GCC unroll 5
     for (int g = 0; g < Groups; ++g) {
       const Lanes p0 = multiply_low(c.w0[g], philox::kMultiplier0);
       const Lanes p1 = multiply_low(c.w2[g], philox::kMultiplier1);

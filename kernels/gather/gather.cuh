@@ -2,6 +2,8 @@
 // in bfloat16 too.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/common/cuda/vector.cuh"
 #include "kernels/gather/gather.h"
 #include "kernels/gather/gather_math.h"
@@ -22,7 +24,7 @@ __global__ void __launch_bounds__(kGatherBlock) gather_runs(GatherArgs<T> args) 
   const std::int64_t row = item / per_row, run = item % per_row;
   if (row >= args.x.rows) return;
   const std::uint32_t datum = args.rows(row);
-  const T* from = args.data.row(datum);
+  const T* from = args.data.row(source_row(args.place.get(), row, datum));
   float* to = args.x.row(row);
   const std::int64_t col = kRun * run, left = args.x.cols - col;
   float x[kRun];
@@ -35,6 +37,12 @@ __global__ void __launch_bounds__(kGatherBlock) gather_runs(GatherArgs<T> args) 
 #pragma unroll
     for (int i = 0; i < kQuad; ++i) {
       float& v = x[first + i];
+      if constexpr (kBinarize == Binarize::kDynamic && std::is_same_v<T, std::uint8_t>) {
+        if (args.divisor == gather_math::kByteDivisor) {
+          v = gather_math::draw_byte(static_cast<std::uint32_t>(v), words[i]);
+          continue;
+        }
+      }
       v = gather_math::intensity(v, args.divisor);
       if (kBinarize == Binarize::kThreshold) v = gather_math::threshold(v);
       if (kBinarize == Binarize::kDynamic) v = gather_math::draw(v, words[i]);

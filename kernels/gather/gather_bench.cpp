@@ -6,53 +6,65 @@
 #include <type_traits>
 #include <vector>
 
-#include "benchmarks/bench_exec.h"
-#include "benchmarks/declared.h"
+#include "benchmarks/op_bench.h"
+#include "kernels/gather/gather_work.h"
 
 namespace felbo {
 namespace {
 
-/// Rows in a shuffled order, out of a data set as large as the batch. Bytes: a T read and a float written a
-/// pixel, an index read a row. Operations: a division by the divisor a pixel; a draw is compared, not
-/// computed with.
-template <class T, class Exec>
-void gather_on(const Exec& exec, benchmark::State& state, Binarize binarize) {
-  const std::int64_t batch = state.range(0), cols = state.range(1);
-  const auto data = bench::filled<T>(exec, batch * cols, [](std::int64_t k) { return k * 37 % 256; });
-  std::vector<std::uint32_t> order(static_cast<std::size_t>(batch));
-  std::iota(order.begin(), order.end(), 0u);
-  std::shuffle(order.begin(), order.end(), std::mt19937(1));
-  const Buffer<Exec, std::uint32_t> rows(exec, batch);
-  upload(exec, order, rows.view());
-  const Buffer<Exec, float> x(exec, batch * cols);
-  const GatherArgs<T> args{data.matrix(batch, cols),   rows.view(),          255.0f, binarize,
-                           {1, 7, Purpose::kBinarize}, x.matrix(batch, cols)};
-  bench::measure(state, exec, [&] { gather(exec, args); });
-  const auto bytes_a_batch = batch * (cols * static_cast<std::int64_t>(sizeof(T) + sizeof(float)) + 4);
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * bytes_a_batch);
-  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * batch * cols);
-  bench::declare_flops(state, std::is_same_v<T, float> ? 0.0 : static_cast<double>(batch * cols));
+/// Rows in a shuffled order, out of a data set as large as the batch.
+template <class Exec, class T>
+struct Problem {
+  Problem(const Exec& exec, const bench::Shape& shape, Binarize binarize)
+      : exec(exec),
+        binarize(binarize),
+        batch(shape[0]),
+        cols(shape[1]),
+        data(bench::filled<T>(exec, batch * cols, [](std::int64_t k) { return k * 37 % 256; })),
+        rows(exec, batch),
+        x(exec, batch * cols) {
+    std::vector<std::uint32_t> order(static_cast<std::size_t>(batch));
+    std::iota(order.begin(), order.end(), 0u);
+    std::shuffle(order.begin(), order.end(), std::mt19937(1));
+    upload(exec, order, rows.view());
+  }
+  void operator()() const {
+    gather(exec, GatherArgs<T>{data.matrix(batch, cols),
+                               rows.view(),
+                               255.0f,
+                               binarize,
+                               {1, 7, Purpose::kBinarize},
+                               x.matrix(batch, cols)});
+  }
+
+  const Exec& exec;
+  Binarize binarize;
+  std::int64_t batch, cols;
+  Buffer<Exec, T> data;
+  Buffer<Exec, std::uint32_t> rows;
+  Buffer<Exec, float> x;
+};
+template <class Exec>
+using Bytes = Problem<Exec, std::uint8_t>;
+template <class Exec>
+using Floats = Problem<Exec, float>;
+
+template <template <class> class P>
+void add(const char* name, Binarize binarize, std::int64_t data_bytes) {
+  // A training batch of MNIST's shape, and one out of every cache.
+  bench::add_op<P>(
+      name, {"B", "X"}, {{128, 784}, {65536, 784}},
+      [=](const bench::Shape& shape) { return gather_work(shape[0], shape[1], data_bytes); }, binarize);
 }
 
-template <class T, Binarize kBinarize>
-void gather_rows(benchmark::State& state) {
-  bench::on_device([&](const auto& exec) { gather_on<T>(exec, state, kBinarize); });
-}
-
-/// A training batch of MNIST's shape, and one out of every cache.
-void shapes(benchmark::internal::Benchmark* bench) {
-  bench->ArgNames({"B", "X"})
-      ->Args({128, 784})
-      ->Args({65536, 784})
-      ->UseRealTime()
-      ->Unit(benchmark::kMicrosecond);
-}
-
-BENCHMARK(gather_rows<std::uint8_t, Binarize::kNone>)->Name("gather/bytes")->Apply(shapes);
-BENCHMARK(gather_rows<std::uint8_t, Binarize::kThreshold>)->Name("gather/bytes_threshold")->Apply(shapes);
-BENCHMARK(gather_rows<std::uint8_t, Binarize::kDynamic>)->Name("gather/bytes_dynamic")->Apply(shapes);
-BENCHMARK(gather_rows<float, Binarize::kNone>)->Name("gather/floats")->Apply(shapes);
-BENCHMARK(gather_rows<float, Binarize::kDynamic>)->Name("gather/floats_dynamic")->Apply(shapes);
+const bool kAdded = [] {
+  add<Bytes>("gather/bytes", Binarize::kNone, 1);
+  add<Bytes>("gather/bytes_threshold", Binarize::kThreshold, 1);
+  add<Bytes>("gather/bytes_dynamic", Binarize::kDynamic, 1);
+  add<Floats>("gather/floats", Binarize::kNone, 4);
+  add<Floats>("gather/floats_dynamic", Binarize::kDynamic, 4);
+  return true;
+}();
 
 }  // namespace
 }  // namespace felbo

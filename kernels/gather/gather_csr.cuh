@@ -24,8 +24,9 @@ __global__ void __launch_bounds__(kCsrBlock) gather_csr_rows(GatherCsrArgs args)
   clear_row(args.x.row(i), args.x.cols);
   if constexpr (kRounded) clear_row(args.rounded.row(i), args.x.cols);
   __syncthreads();  // the row is clear
-  const std::int64_t end = args.begin(datum + std::int64_t{1});
-  for (std::int64_t e = args.begin(datum) + threadIdx.x; e < end; e += kCsrBlock) {
+  const std::int64_t source = source_row(args.place.get(), i, datum);
+  const std::int64_t end = args.begin(source + 1);
+  for (std::int64_t e = args.begin(source) + threadIdx.x; e < end; e += kCsrBlock) {
     const std::uint32_t column = args.column(e);
     const float v = sparse_element(args, datum, column, args.value(e));
     args.x(i, column) = v;

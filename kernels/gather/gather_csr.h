@@ -18,13 +18,14 @@ struct GatherCsrArgs {
   View<const float, 1> value;           // (elements)
   View<const std::uint32_t, 1> rows;    // (B) indices into the data, each below N
   Binarize binarize = Binarize::kNone;
-  NoiseStream noise;            // read by dynamic binarisation only
-  View<float, 2> x;             // (B, X)
-  View<BFloat16, 2> rounded{};  // (B, X) x in bfloat16, for products; may be empty
+  NoiseStream noise;                              // read by dynamic binarisation only
+  View<float, 2> x;                               // (B, X)
+  View<BFloat16, 2> rounded{};                    // (B, X) x in bfloat16, for products; may be empty
+  Scalar<std::int64_t> place = std::int64_t{-1};  // at least 0: datum rows[i] is row place + i of the data
 };
 
-/// Throws std::invalid_argument if shapes disagree. Indices are trusted. A NaN in the data gives a NaN
-/// whatever the binarisation.
+/// Throws std::invalid_argument if shapes disagree. Indices and the place are trusted. A NaN in the data
+/// gives a NaN whatever the binarisation.
 void gather(const CpuExec& exec, const GatherCsrArgs& args);
 void gather(const CudaExec& exec, const GatherCsrArgs& args);
 

@@ -130,6 +130,40 @@ TEST(GatherCsr, IsTheGatherOfTheDenseRows) {
   }
 }
 
+// Rows that the host has put behind one another give what the whole data give by their numbers.
+TEST(GatherCsr, ReadsGatheredRowsWhereTheyStand) {
+  const Csr data(9, 331, 3);
+  const test::Array<std::uint32_t> rows{8, 1, 3, 0, 8};
+  const test::Array<std::int64_t> place{0, 2};
+  Csr gathered(2, 331, 5);  // two other rows stand before them
+  for (const std::uint32_t i : rows) {
+    const auto first = data.begin[i], last = data.begin[i + 1];
+    gathered.column.insert(gathered.column.end(), data.column.begin() + first, data.column.begin() + last);
+    gathered.value.insert(gathered.value.end(), data.value.begin() + first, data.value.begin() + last);
+    gathered.begin.push_back(static_cast<std::int64_t>(gathered.column.size()));
+  }
+  for (const Binarize binarize : kModes) {
+    for (const bool rounded : {false, true}) {
+      const auto draw = [&](const Csr& from, Scalar<std::int64_t> at) {
+        test::Array<float> x(5 * 331, kNan);
+        test::Array<BFloat16> copy(x.size());
+        GatherCsrArgs args = from.args();
+        args.rows = {rows.data(), 5};
+        args.binarize = binarize;
+        args.noise = {3, 5, Purpose::kBinarize};
+        args.x = {x.data(), 5, 331};
+        args.place = at;
+        if (rounded) args.rounded = {copy.data(), 5, 331};
+        gather(test::exec(2), args);
+        return x;
+      };
+      const test::Array<float> want = draw(data, std::int64_t{-1});
+      EXPECT_EQ(draw(gathered, Scalar<std::int64_t>::read(&place[1])), want);
+      EXPECT_EQ(draw(gathered, std::int64_t{2}), want);
+    }
+  }
+}
+
 TEST(GatherCsr, NanStaysNan) {
   const test::Array<std::int64_t> begin{0, 1};
   const test::Array<std::uint32_t> column{2}, rows{0};

@@ -37,4 +37,17 @@ FELBO_HD inline float pixel(bool on, float v) {
 FELBO_HD inline float threshold(float v) { return pixel(v >= 0.5f, v); }
 FELBO_HD inline float draw(float v, std::uint32_t word) { return pixel(uniform_from_word(word) < v, v); }
 
+/// The divisor of bytes that draw_byte stands for.
+inline constexpr float kByteDivisor = 255.0f;
+/// The largest word that draws a 1 from a byte that is not 0.
+template <class Word>
+FELBO_HD inline Word byte_bound(Word byte) {
+  return byte * 0x01010100u | 0xffu;
+}
+/// draw(intensity(byte, 255), word), without a division or a float: byte / 255 is the byte repeated for ever
+/// in base 256, and rounding it to a float crosses no point of the uniform's grid.
+FELBO_HD inline float draw_byte(std::uint32_t byte, std::uint32_t word) {
+  return byte != 0 && word <= byte_bound(byte) ? 1.0f : 0.0f;
+}
+
 }  // namespace felbo::gather_math

@@ -8,6 +8,7 @@
 #include <random>
 #include <string>
 
+#include "kernels/gather/gather_math.h"
 #include "kernels/gather/gather_reference.h"
 #include "kernels/round/round_reference.h"
 #include "tests/harness/parity.h"
@@ -117,6 +118,65 @@ TEST(Gather, DividesExactly) {
   }
 }
 
+// All bytes against the words around the place where their draw changes, and against the ends.
+TEST(Gather, DrawsBytesAsTheirIntensities) {
+  for (std::uint32_t byte = 0; byte < 256; ++byte) {
+    const float v = gather_math::intensity(static_cast<float>(byte), gather_math::kByteDivisor);
+    const auto edge = static_cast<std::int64_t>(static_cast<double>(v) * 4294967296.0);
+    for (std::int64_t word = edge - 1024; word <= edge + 1024; ++word) {
+      const auto w = static_cast<std::uint32_t>(std::clamp<std::int64_t>(word, 0, 0xffffffff));
+      ASSERT_EQ(gather_math::draw_byte(byte, w), gather_math::draw(v, w)) << byte << ", word " << w;
+    }
+  }
+}
+
+// Rows that the host has put behind one another, in the order of the batch, give what the whole data give by
+// their numbers: the place says where they stand, the numbers name the noise.
+template <class T>
+void compare_places(std::int64_t rows, std::int64_t cols, Binarize binarize, bool rounded) {
+  constexpr std::int64_t kBefore = 4, kAfter = 3;
+  test::Array<T> data(static_cast<std::size_t>(kData * cols));
+  fill(View<T, 2>(data.data(), kData, cols), 255.0f);
+  const test::Array<std::uint32_t> index = some_rows(rows);
+  test::Array<T> gathered(static_cast<std::size_t>((kBefore + rows + kAfter) * cols), T(77));
+  for (std::int64_t i = 0; i < rows; ++i)
+    std::copy_n(data.begin() + index[i] * cols, cols, gathered.begin() + (kBefore + i) * cols);
+  const test::Array<std::int64_t> place{0, kBefore};
+  const auto draw = [&](const test::Array<T>& from, Scalar<std::int64_t> at) {
+    test::Array<float> x(static_cast<std::size_t>(rows * cols), kNan);
+    test::Array<BFloat16> copy(rounded ? x.size() : 0);
+    GatherArgs<T> args{{from.data(), static_cast<std::int64_t>(from.size()) / cols, cols},
+                       {index.data(), rows},
+                       255.0f,
+                       binarize,
+                       {4, 2, Purpose::kBinarize},
+                       {x.data(), rows, cols}};
+    args.place = at;
+    if (rounded) args.rounded = {copy.data(), rows, cols};
+    gather(test::exec(2), args);
+    for (std::size_t i = 0; rounded && i < x.size(); ++i)
+      EXPECT_EQ(static_cast<float>(copy[i]), reference::to_bfloat16(x[i]));
+    return x;
+  };
+  const test::Array<float> want = draw(data, std::int64_t{-1});
+  EXPECT_EQ(draw(gathered, Scalar<std::int64_t>::read(&place[1])), want);
+  EXPECT_EQ(draw(gathered, kBefore), want);
+}
+
+TEST(Gather, ReadsGatheredRowsWhereTheyStand) {
+  for (const std::int64_t cols : {1, 15, 16, 33, 128, 785}) {
+    for (const Binarize binarize : kModes) {
+      for (const std::int64_t rows : {1, 3, 40}) {
+        SCOPED_TRACE("B " + std::to_string(rows) + ", X " + std::to_string(cols));
+        for (const bool rounded : {false, true}) {
+          compare_places<std::uint8_t>(rows, cols, binarize, rounded);
+          compare_places<float>(rows, cols, binarize, rounded);
+        }
+      }
+    }
+  }
+}
+
 TEST(Gather, EmptyBatchesAndRowsAreFine) {
   test::Array<float> x{7.0f};
   const test::Array<float> data{1.0f};
@@ -183,6 +243,42 @@ TEST(Gather, LargestDatumIndex) {
   for (std::uint32_t j = 0; j < 8; ++j) {
     EXPECT_EQ(x[j], reference::gather_pixel<double>(127, 255.0f, Binarize::kDynamic, noise, row[0], j));
   }
+}
+
+/// A row of bytes, drawn in `step`: `made` gives the byte for the word that draws it.
+template <class Made>
+void draw_bytes_by_their_words(std::uint32_t step, const Made& made, int& edges) {
+  const std::uint32_t cols = 785;
+  const test::Array<std::uint32_t> datum{0};
+  const NoiseStream noise{8, step, Purpose::kBinarize};
+  test::Array<std::uint8_t> data(cols);
+  test::Array<float> x(cols), want(cols);
+  for (std::uint32_t j = 0; j < cols; ++j) {
+    const std::uint32_t word = reference::word(noise.seed, noise.step.get(),
+                                               static_cast<std::uint32_t>(noise.purpose), datum[0], 0, j);
+    data[j] = made(word);
+    edges += word <= data[j] * 0x01010100u + 255 && word >= data[j] * 0x01010100u;
+    want[j] = reference::gather_pixel<float>(data[j], 255.0f, Binarize::kDynamic, noise, 0, j);
+  }
+  gather(
+      test::exec(1),
+      GatherArgs<std::uint8_t>{
+          {data.data(), 1, cols}, {datum.data(), 1}, 255.0f, Binarize::kDynamic, noise, {x.data(), 1, cols}});
+  EXPECT_EQ(x, want) << "step " << step;
+}
+
+// Bytes for which the last words that give 1 and the first that give 0 come up; and a word below 256 for a
+// byte of 0, one of 2^24, whose step was searched for.
+TEST(Gather, DrawsBytesAtTheEdge) {
+  int edges = 0, zeros = 0;
+  for (std::uint32_t step = 0; step < 400; ++step) {
+    draw_bytes_by_their_words(
+        step, [](std::uint32_t word) { return static_cast<std::uint8_t>(word >> 24); }, edges);
+  }
+  EXPECT_GT(edges, 0);
+  draw_bytes_by_their_words(
+      24760, [](std::uint32_t) { return std::uint8_t{0}; }, zeros);
+  EXPECT_EQ(zeros, 1);
 }
 
 // u < v is strict: the uniform itself as the intensity gives 0, the next float gives 1.

@@ -20,7 +20,7 @@ inline void fill_groups(const NoiseStream& stream, std::uint32_t datum, std::uin
                         std::uint32_t* out) {
   using philox_lanes::Lanes, philox_lanes::pair_low_halves;
   philox_lanes::Words<Groups> c;
-#pragma GCC unroll 4
+#pragma GCC unroll 5
   for (int g = 0; g < Groups; ++g) {
     c.w0[g] = Lanes{0, 1, 2, 3, 4, 5, 6, 7} + (std::uint64_t{first} + 8u * static_cast<unsigned>(g));
     c.w1[g] = Lanes{} + stream.step.get();
@@ -28,7 +28,7 @@ inline void fill_groups(const NoiseStream& stream, std::uint32_t datum, std::uin
     c.w3[g] = Lanes{} + stream.where(0);
   }
   philox_lanes::ten_rounds(c, stream.seed);
-#pragma GCC unroll 4
+#pragma GCC unroll 5
   for (int g = 0; g < Groups; ++g) {
     const Lanes w01 = pair_low_halves(c.w0[g], c.w1[g]), w23 = pair_low_halves(c.w2[g], c.w3[g]);
     const Lanes low = __builtin_shufflevector(w01, w23, 0, 8, 1, 9, 2, 10, 3, 11);
@@ -39,13 +39,24 @@ inline void fill_groups(const NoiseStream& stream, std::uint32_t datum, std::uin
 }
 
 /// out[4 * b + i] = stream.words(datum, 0, first + b)[i] for b in [0, blocks), and on to the next multiple of
-/// kBlocksAtOnce blocks.
+/// kBlocksAtOnce blocks. The last 40 are made together: by themselves, a few would wait for each other.
 inline void fill(const NoiseStream& stream, std::uint32_t datum, std::uint32_t first, int blocks,
                  std::uint32_t* out) {
-  int b = 0;
-  for (; b + 32 <= blocks; b += 32)
-    fill_groups<4>(stream, datum, first + static_cast<unsigned>(b), out + 4 * b);
-  for (; b < blocks; b += 8) fill_groups<1>(stream, datum, first + static_cast<unsigned>(b), out + 4 * b);
+  for (; blocks > 40; blocks -= 32, first += 32, out += 128) fill_groups<4>(stream, datum, first, out);
+  switch ((blocks + 7) / 8) {
+    case 1:
+      return fill_groups<1>(stream, datum, first, out);
+    case 2:
+      return fill_groups<2>(stream, datum, first, out);
+    case 3:
+      return fill_groups<3>(stream, datum, first, out);
+    case 4:
+      return fill_groups<4>(stream, datum, first, out);
+    case 5:
+      return fill_groups<5>(stream, datum, first, out);
+    default:
+      return;
+  }
 }
 
 #else

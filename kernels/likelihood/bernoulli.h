@@ -14,6 +14,7 @@ struct Bernoulli {
   static constexpr OwnParameters kOwn = OwnParameters::kNone;
   static constexpr bool kClamps = false;
   static constexpr bool kExcess = true;
+  static constexpr ElementOperations kOperations{.value = 7, .gradient = 4};
 
   /// Written with t = [l > 0] and y = e^-|l|, so that nothing cancels for x in {0, 1}:
   ///   log p = (x - t) l - log(1 + y),   gradient = (x - t) +- y / (1 + y), plus where l > 0.

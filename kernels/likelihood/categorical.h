@@ -13,6 +13,14 @@
 namespace felbo {
 namespace categorical_math {
 
+/// Operations of a dimension as kernels/common/work.h counts them, what is computed again rather than kept
+/// once. A logit: a difference, exp and a sum, and for the gradient a product, a difference and the scale. A
+/// dimension: log p is a difference of two terms, one of them a logarithm, and is summed; the gradient takes
+/// a reciprocal.
+constexpr double operations(int categories, bool gradient) {
+  return categories * (gradient ? 6.0 : 3.0) + (gradient ? 5.0 : 4.0);
+}
+
 /// The level that x stands for, within [0, K - 1] whatever x is.
 FELBO_HD_INLINE int level_of(float x, int categories) {
   const auto last = static_cast<float>(categories - 1);

@@ -14,6 +14,7 @@ struct ContinuousBernoulli {
   static constexpr bool kClamps = false;
   static constexpr float kLogVarFactor = 0.0f;
   static constexpr Observations kObservations = Observations::kUnitInterval;
+  static constexpr ElementOperations kOperations{.value = 18, .gradient = 14};
   using Spread = NoSpread;
 
   static ContinuousBernoulli of(const Likelihood&) { return {}; }

@@ -20,6 +20,8 @@ struct DiscretizedLogistic {
   static constexpr bool kClamps = false;
   static constexpr float kLogVarFactor = 0.0f;
   static constexpr Observations kObservations = Observations::kGrey;
+  static constexpr ElementOperations kOperations{.value = 16, .gradient = 6, .own = 7};
+  static constexpr ElementOperations kOperationsPerElement{.value = 25, .gradient = 16};
   struct Spread {
     float levels;     // 1 / (255 s) = d
     float log_width;  // log(1 - e^-d)

@@ -3,6 +3,7 @@
 //   static constexpr int kOutputs;                 numbers that the decoder gives a dimension
 //   static constexpr OwnParameters kOwn;           parameters of its own
 //   static constexpr bool kClamps;                 whether an element of the decoder's output can be clamped
+//   static constexpr ElementOperations kOperations;
 //   static constexpr bool kExcess;                 whether log p holds a term -log(1 + excess) an element
 //   ElementTerms<kOutputs> operator()(float x, const float (&output)[kOutputs], std::int64_t j) const;
 //   static float mean(float first_output);         E[x|z]
@@ -21,6 +22,13 @@ enum class OwnParameters { kNone, kOne, kPerDimension };
 
 /// An excess is at most 1, so that the product of this many factors is far from overflow.
 inline constexpr int kMostFactors = 64;
+
+/// Operations of an element as kernels/common/work.h counts them, sums over the row included.
+struct ElementOperations {
+  int value = 0;     // of log p alone
+  int gradient = 0;  // what gradients by the decoder's outputs take beside that
+  int own = 0;       // and that by a parameter of the family's own
+};
 
 /// What one element of x adds. Count: of clamped outputs, where more than one can be.
 template <int Outputs, class Count = bool>

@@ -42,6 +42,7 @@ struct GaussianOneVariance {
   static constexpr OwnParameters kOwn = Own;
   static constexpr bool kClamps = false;
   static constexpr bool kExcess = false;
+  static constexpr ElementOperations kOperations{.value = 5, .gradient = 1, .own = 1};
   float precision;
 
   FELBO_HD ElementTerms<1> operator()(float x, const float (&output)[1], std::int64_t) const {
@@ -58,6 +59,7 @@ struct GaussianVariancePerDimension {
   static constexpr OwnParameters kOwn = OwnParameters::kPerDimension;
   static constexpr bool kClamps = false;
   static constexpr bool kExcess = false;
+  static constexpr ElementOperations kOperations{.value = 5, .gradient = 1, .own = 2};
   const float* precision;  // (X)
 
   FELBO_HD ElementTerms<1> operator()(float x, const float (&output)[1], std::int64_t j) const {
@@ -74,6 +76,7 @@ struct GaussianVariancePerElement {
   static constexpr OwnParameters kOwn = OwnParameters::kNone;
   static constexpr bool kClamps = true;
   static constexpr bool kExcess = false;
+  static constexpr ElementOperations kOperations{.value = 8, .gradient = 3};
   LogVarClamp clamp;
 
   FELBO_HD ElementTerms<2> operator()(float x, const float (&output)[2], std::int64_t) const {

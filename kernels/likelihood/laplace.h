@@ -13,6 +13,8 @@ struct Laplace {
   static constexpr bool kClamps = false;
   static constexpr float kLogVarFactor = -0.5f;
   static constexpr Observations kObservations = Observations::kReal;
+  static constexpr ElementOperations kOperations{.value = 3, .gradient = 1, .own = 3};
+  static constexpr ElementOperations kOperationsPerElement{.value = 7, .gradient = 4};
   struct Spread {
     float inverse;  // 1 / b
   };

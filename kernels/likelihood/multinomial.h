@@ -23,6 +23,8 @@ struct MultinomialRow {
   static constexpr OwnParameters kOwn = OwnParameters::kNone;
   static constexpr bool kClamps = false;
   static constexpr bool kExcess = false;
+  // The row's sums are among them: of the counts, and of exponentials of differences.
+  static constexpr ElementOperations kOperations{.value = 21, .gradient = 1};
   static constexpr bool kLoadsAhead = false;  // heavy, as other counts
 
   float max;    // of the logits

@@ -17,6 +17,8 @@ struct NegativeBinomial {
   static constexpr bool kClamps = true;
   static constexpr float kLogVarFactor = 0.0f;
   static constexpr Observations kObservations = Observations::kCounts;
+  static constexpr ElementOperations kOperations{.value = 42, .gradient = 6, .own = 18};
+  static constexpr ElementOperations kOperationsPerElement{.value = 55, .gradient = 30};
   struct Spread {
     float alpha;
     float r;          // 1 / alpha

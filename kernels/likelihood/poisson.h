@@ -46,6 +46,7 @@ struct Poisson {
   static constexpr bool kClamps = true;
   static constexpr float kLogVarFactor = 0.0f;
   static constexpr Observations kObservations = Observations::kCounts;
+  static constexpr ElementOperations kOperations{.value = 15, .gradient = 1};
   using Spread = NoSpread;
 
   static Poisson of(const Likelihood&) { return {}; }

@@ -9,6 +9,8 @@
 //   the
 //                                                  element and of its grad_spread
 //   static constexpr Observations kObservations;   what x may be
+//   static constexpr ElementOperations kOperations;             with a log-spread that rows share, or none
+//   static constexpr ElementOperations kOperationsPerElement;   with kSpread: where the decoder gives it
 //   struct Spread;                                 floats that elements need of a log-spread, made once
 //   static Family of(const Likelihood& which);
 //   static Spread spread_of(float log_var);

@@ -20,6 +20,8 @@ struct StudentT {
   static constexpr bool kClamps = false;
   static constexpr float kLogVarFactor = -0.5f;
   static constexpr Observations kObservations = Observations::kReal;
+  static constexpr ElementOperations kOperations{.value = 8, .gradient = 5, .own = 4};
+  static constexpr ElementOperations kOperationsPerElement{.value = 12, .gradient = 9};
   struct Spread {
     float inverse;  // 1 / sigma
   };

@@ -17,6 +17,8 @@ struct ZeroInflatedNegativeBinomial {
   static constexpr bool kClamps = true;
   static constexpr float kLogVarFactor = 0.0f;
   static constexpr Observations kObservations = Observations::kCounts;
+  static constexpr ElementOperations kOperations{.value = 54, .gradient = 11, .own = 19};
+  static constexpr ElementOperations kOperationsPerElement{.value = 67, .gradient = 36};
   using Spread = NegativeBinomial::Spread;
 
   static ZeroInflatedNegativeBinomial of(const Likelihood&) { return {}; }

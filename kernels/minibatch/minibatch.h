@@ -14,6 +14,7 @@ struct StepPlan {
   std::uint32_t step;  // steps taken before: names the noise
   float kl_scale;      // beta / B
   AdamStep adam;
+  std::int64_t place = -1;  // where the step's rows stand, if the host has gathered them: gather.h
 };
 
 struct NextMinibatchArgs {

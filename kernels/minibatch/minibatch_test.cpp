@@ -11,7 +11,7 @@ namespace {
 
 StepPlan plan_of(std::uint32_t step) {
   const auto x = static_cast<float>(step);
-  return {step, x + 0.5f, {x + 1, x + 2, x + 3, x + 4, x + 5, x + 6, x + 7}};
+  return {step, x + 0.5f, {x + 1, x + 2, x + 3, x + 4, x + 5, x + 6, x + 7}, 3 * std::int64_t{step}};
 }
 
 /// An epoch over `data` numbers in batches, whose order is a shift so that no place holds its own number.
@@ -57,6 +57,7 @@ TEST(NextMinibatch, WalksThroughTheEpochWithItsShortLastBatch) {
       EXPECT_EQ(epoch.now[0].kl_scale, want.kl_scale);
       EXPECT_EQ(epoch.now[0].adam.rate, want.adam.rate);
       EXPECT_EQ(epoch.now[0].adam.epsilon, want.adam.epsilon);
+      EXPECT_EQ(epoch.now[0].place, want.place);
       EXPECT_EQ(epoch.position[0], step + 1);
     }
   }

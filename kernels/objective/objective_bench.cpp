@@ -2,8 +2,8 @@
 
 #include <limits>
 
-#include "benchmarks/bench_exec.h"
-#include "benchmarks/declared.h"
+#include "benchmarks/op_bench.h"
+#include "kernels/objective/objective_work.h"
 
 namespace felbo {
 namespace {
@@ -14,63 +14,81 @@ Buffer<Exec, float> log_probabilities(const Exec& exec, std::int64_t size, float
       exec, size, [=](std::int64_t i) { return around + 0.25f * static_cast<float>(i * 7919 % 101); });
 }
 
-/// Bytes: a float read a sample; the KL read and the result written a datum. Operations: a sum a sample; a
-/// division, a difference and 3 sums of totals a datum.
 template <class Exec>
-void elbo_on(const Exec& exec, benchmark::State& state) {
-  const std::int64_t batch = state.range(0), samples = state.range(1);
-  const auto log_px = log_probabilities(exec, batch * samples, -110.0f),
-             kl = log_probabilities(exec, batch, 25.0f);
-  const Buffer<Exec, float> out(exec, batch);
-  const Buffer<Exec, double> totals(exec, 3);
-  bench::measure(state, exec, [&] {
-    elbo(exec, {log_px.view(), kl.view(), static_cast<int>(samples), out.view(), totals.view()});
-  });
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * (batch * samples * 4 + batch * 8));
-  bench::declare_flops(state, static_cast<double>(batch * samples + 5 * batch));
-}
+struct ElboProblem {
+  ElboProblem(const Exec& exec, const bench::Shape& shape)
+      : exec(exec),
+        samples(static_cast<int>(shape[1])),
+        log_px(log_probabilities(exec, shape[0] * shape[1], -110.0f)),
+        kl(log_probabilities(exec, shape[0], 25.0f)),
+        out(exec, shape[0]),
+        totals(exec, 3) {}
+  void operator()() const { elbo(exec, {log_px.view(), kl.view(), samples, out.view(), totals.view()}); }
 
-/// Bytes: three floats read a sample; two doubles read and written a datum. Operations a sample: 2 make log
-/// w, then -, exp and +.
+  const Exec& exec;
+  int samples;
+  Buffer<Exec, float> log_px, kl, out;
+  Buffer<Exec, double> totals;
+};
+
+/// The log-densities of all samples.
 template <class Exec>
-void log_mean_exp_on(const Exec& exec, benchmark::State& state) {
-  const std::int64_t batch = state.range(0), samples = state.range(1), size = batch * samples;
-  const auto log_px = log_probabilities(exec, size, -110.0f), log_pz = log_probabilities(exec, size, -30.0f);
-  const auto log_qz = log_probabilities(exec, size, -10.0f);
-  const auto max = bench::filled<double>(
-      exec, batch, [](std::int64_t) { return -std::numeric_limits<double>::infinity(); });
-  const Buffer<Exec, double> sum(exec, batch);
-  bench::measure(state, exec, [&] {
-    log_mean_exp_update(exec, {log_px.view(), log_pz.view(), log_qz.view(), static_cast<int>(samples),
-                               max.view(), sum.view()});
-  });
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * (size * 12 + batch * 32));
-  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * size);
-  bench::declare_flops(state, 5.0 * static_cast<double>(size));
-}
+struct Densities {
+  Densities(const Exec& exec, const bench::Shape& shape)
+      : samples(static_cast<int>(shape[1])),
+        log_px(log_probabilities(exec, shape[0] * shape[1], -110.0f)),
+        log_pz(log_probabilities(exec, shape[0] * shape[1], -30.0f)),
+        log_qz(log_probabilities(exec, shape[0] * shape[1], -10.0f)) {}
+  int samples;
+  Buffer<Exec, float> log_px, log_pz, log_qz;
+};
 
-void elbo_batch(benchmark::State& state) {
-  bench::on_device([&](const auto& exec) { elbo_on(exec, state); });
-}
-void log_mean_exp(benchmark::State& state) {
-  bench::on_device([&](const auto& exec) { log_mean_exp_on(exec, state); });
-}
+template <class Exec>
+struct LogMeanExpProblem {
+  LogMeanExpProblem(const Exec& exec, const bench::Shape& shape)
+      : exec(exec),
+        of(exec, shape),
+        max(bench::filled<double>(exec, shape[0],
+                                  [](std::int64_t) { return -std::numeric_limits<double>::infinity(); })),
+        sum(exec, shape[0]) {}
+  void operator()() const {
+    log_mean_exp_update(
+        exec, {of.log_px.view(), of.log_pz.view(), of.log_qz.view(), of.samples, max.view(), sum.view()});
+  }
 
-BENCHMARK(elbo_batch)
-    ->Name("objective/elbo")
-    ->ArgNames({"B", "S"})
-    ->Args({128, 1})
-    ->Args({128, 50})
-    ->UseRealTime()
-    ->Unit(benchmark::kMicrosecond);
-BENCHMARK(log_mean_exp)
-    ->Name("objective/log_mean_exp")
-    ->ArgNames({"B", "S"})
-    ->Args({128, 1})
-    ->Args({128, 100})
-    ->Args({4096, 6144})
-    ->UseRealTime()
-    ->Unit(benchmark::kMicrosecond);
+  const Exec& exec;
+  Densities<Exec> of;
+  Buffer<Exec, double> max, sum;
+};
+
+template <class Exec>
+struct WeightsProblem {
+  WeightsProblem(const Exec& exec, const bench::Shape& shape)
+      : exec(exec),
+        of(exec, shape),
+        weight(exec, shape[0] * shape[1]),
+        bound(exec, shape[0]),
+        total(exec, 1) {}
+  void operator()() const {
+    importance_weights(exec, {of.log_px.view(), of.log_pz.view(), of.log_qz.view(), of.samples, weight.view(),
+                              bound.view(), total.view()});
+  }
+
+  const Exec& exec;
+  Densities<Exec> of;
+  Buffer<Exec, float> weight, bound;
+  Buffer<Exec, double> total;
+};
+
+// A training batch, and one of an evaluation; out of every cache.
+const std::vector<bench::Shape> kUsual{{128, 1}, {128, 100}, {4096, 6144}};
+const bool kAdded =
+    bench::add_op<ElboProblem>("objective/elbo", {"B", "S"}, {{128, 1}, {128, 50}},
+                               [](const bench::Shape& s) { return elbo_work(s[0], s[1]); }) &&
+    bench::add_op<LogMeanExpProblem>("objective/log_mean_exp", {"B", "S"}, kUsual,
+                                     [](const bench::Shape& s) { return log_mean_exp_work(s[0], s[1]); }) &&
+    bench::add_op<WeightsProblem>("objective/importance_weights", {"B", "S"}, kUsual,
+                                  [](const bench::Shape& s) { return importance_weights_work(s[0], s[1]); });
 
 }  // namespace
 }  // namespace felbo

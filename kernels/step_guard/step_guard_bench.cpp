@@ -1,45 +1,41 @@
 #include "kernels/step_guard/step_guard.h"
 
-#include "benchmarks/bench_exec.h"
-#include "benchmarks/declared.h"
+#include "benchmarks/op_bench.h"
+#include "kernels/step_guard/step_guard_work.h"
 
 namespace felbo {
 namespace {
 
-/// Bytes: the gradient read, 4 a parameter. Operations: a square and a sum a parameter.
 template <class Exec>
-void guard_on(const Exec& exec, benchmark::State& state) {
-  const std::int64_t count = state.range(0);
-  const auto gradient = bench::filled<float>(
-      exec, count, [](std::int64_t i) { return 1e-3f * static_cast<float>(i % 17 - 8); });
-  const Buffer<Exec, double> terms(exec, 4), partial(exec, step_guard_scratch(count));
-  const Buffer<Exec, std::int64_t> clamped(exec, 1);
-  const Buffer<Exec, StepGuard> guard(exec, 1);
-  const GuardStepArgs args{.gradient = gradient.view(),
-                           .terms = terms.view(),
-                           .clamped = clamped.view(),
-                           .data = 128,
-                           .partial = partial.view(),
-                           .guard = guard.view()};
-  bench::measure(state, exec, [&] { guard_step(exec, args); });
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * count * 4);
-  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * count);
-  bench::declare_flops(state, 2.0 * static_cast<double>(count));
-}
+struct GuardProblem {
+  GuardProblem(const Exec& exec, const bench::Shape& shape)
+      : exec(exec),
+        gradient(bench::filled<float>(exec, shape[0],
+                                      [](std::int64_t i) { return 1e-3f * static_cast<float>(i % 17 - 8); })),
+        terms(exec, 4),
+        partial(exec, step_guard_scratch(shape[0])),
+        clamped(exec, 1),
+        guard(exec, 1) {}
+  void operator()() const {
+    guard_step(exec, {.gradient = gradient.view(),
+                      .terms = terms.view(),
+                      .clamped = clamped.view(),
+                      .data = 128,
+                      .partial = partial.view(),
+                      .guard = guard.view()});
+  }
 
-void guard(benchmark::State& state) {
-  bench::on_device([&](const auto& exec) { guard_on(exec, state); });
-}
+  const Exec& exec;
+  Buffer<Exec, float> gradient;
+  Buffer<Exec, double> terms, partial;
+  Buffer<Exec, std::int64_t> clamped;
+  Buffer<Exec, StepGuard> guard;
+};
 
 // A layer in cache, the 784-500-20 model, and out of every cache.
-BENCHMARK(guard)
-    ->Name("step_guard/guard")
-    ->ArgName("P")
-    ->Arg(16384)
-    ->Arg(815'824)
-    ->Arg(10'000'000)
-    ->UseRealTime()
-    ->Unit(benchmark::kMicrosecond);
+const bool kAdded =
+    bench::add_op<GuardProblem>("step_guard/guard", {"P"}, {{16384}, {815'824}, {10'000'000}},
+                                [](const bench::Shape& shape) { return step_guard_work(shape[0]); });
 
 }  // namespace
 }  // namespace felbo

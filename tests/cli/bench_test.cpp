@@ -1,4 +1,5 @@
 // `felbo bench`, and the page that its results make.
+#include <algorithm>
 #include <cmath>
 
 #include "tests/cli/run_program.h"
@@ -57,8 +58,74 @@ TEST(Bench, AStepOfAGivenShapeCountsItsProducts) {
   const json& row = bench["results"][0];
   EXPECT_EQ(row["name"], "step/30-7-3-7-30");
   EXPECT_EQ(row["params"], "B:5/S:2/fp32");
+  EXPECT_EQ(row["launches"], 18);  // the ops of docs/design.md, one dense layer more in either network
   // Forward, the weights' and the inputs' gradients (not that of x); the decoder has 2 rows a datum.
   EXPECT_EQ(row["flops"], 2.0 * 5 * (2 * 30 * 7 + 3 * 7 * 6) + 2.0 * 10 * (3 * 3 * 7 + 3 * 7 * 30));
+}
+
+/// Names and sizes of the rows, without the measured peak.
+std::vector<std::string> rows_of(const json& bench) {
+  std::vector<std::string> rows;
+  for (const json& row : bench["results"]) {
+    if (row["name"] != "memory/copy")
+      rows.push_back(row["name"].get<std::string>() + " " + row["params"].get<std::string>());
+  }
+  return rows;
+}
+
+TEST(Bench, AGridGoesFromFewToManyOfWhatMemoryHolds) {
+  const json bench =
+      felbo_json({"bench", "kernels", "--op", "noise", "--shapes", "grid", "--repetitions", "2"});
+  EXPECT_EQ(bench["shapes"], "grid");
+  const std::vector<std::string> rows = rows_of(bench);
+  for (const char* params : {"B:16/Z:2", "B:16/Z:16384", "B:4096/Z:32", "B:65536/Z:2"})
+    EXPECT_EQ(std::ranges::count(rows, std::string("noise/normal_fill ") + params), 1) << params;
+  for (const json& row : bench["results"]) {
+    if (row["name"] == "memory/copy") continue;
+    const std::string params = row["params"];
+    const double elements = std::stod(params.substr(2)) * std::stod(params.substr(params.find("Z:") + 2));
+    EXPECT_EQ(row["bytes"], 4.0 * elements) << row;
+    EXPECT_EQ(row["flops"], 5.0 * elements) << row;
+  }
+}
+
+TEST(Bench, WhatNeedsMoreMemoryThanThereIsIsListed) {
+  // 65536 rows of 65536 x 256 logits.
+  const json bench =
+      felbo_json({"bench", "kernels", "--op", "likelihood/categorical_256_evaluate", "--shapes", "full",
+                  "--filter", "B:65536/X:65536|B:16/X:64/", "--repetitions", "2"});
+  EXPECT_EQ(rows_of(bench), std::vector<std::string>{"likelihood/categorical_256_evaluate B:16/X:64"});
+  ASSERT_EQ(bench["skipped"].size(), 1u);
+  EXPECT_EQ(bench["skipped"][0]["params"], "B:65536/X:65536");
+  EXPECT_GE(bench["skipped"][0]["bytes_needed"].get<double>(), 4.0 * 65536 * 65536 * 257);
+}
+
+TEST(Bench, HotRowsSayThatTheyAre) {
+  for (const bool hot : {false, true}) {
+    Words words{"bench", "kernels", "--filter", "^adam/step/P:16384", "--repetitions", "2"};
+    if (hot) words.push_back("--hot");
+    const json bench = felbo_json(words);
+    EXPECT_EQ(bench["cache"], hot ? "hot" : "cold");
+    const json& row = bench["results"].back();
+    EXPECT_EQ(row["name"], "adam/step");
+    EXPECT_EQ(row["cache"], hot ? "hot" : "cold");
+    // 0.26 MB: of memory only by copies, of which 128 MB are worked on.
+    EXPECT_EQ(row["in_cache"], hot);
+    EXPECT_EQ(row["roofline"].is_number(), !hot) << row;
+  }
+}
+
+TEST(Bench, EveryOpDeclaresWhatItComputes) {
+  const json bench =
+      felbo_json({"bench", "kernels", "--filter", "B:128/X:784", "--repetitions", "2", "--hot"});
+  EXPECT_GE(rows_of(bench).size(), 30u);
+  for (const json& row : bench["results"]) {
+    const std::string name = row["name"];
+    if (name == "memory/copy") continue;
+    EXPECT_GT(row["bytes"].get<double>(), 0.0) << name;
+    if (name.starts_with("gather/floats")) continue;  // floats are copied, and compared
+    EXPECT_GT(row["flops"].get<double>(), 0.0) << name;
+  }
 }
 
 /// docs/performance.md, as scripts/performance_page.py holds it to docs/results.

@@ -62,6 +62,30 @@ TEST_F(Compare, WhatDoesNotCompareIsRefused) {
   }
 }
 
+/// Of `felbo bench kernels`.
+json kernels_of(const char* cache, double seconds) {
+  json result = result_of("felbo", 1);
+  result["cache"] = cache;
+  result["results"] = {{{"name", "adam/step"}, {"params", "P:16"}, {"seconds", seconds}, {"cache", cache}}};
+  return result;
+}
+
+TEST_F(Compare, OpsAreJoinedByTheirCalls) {
+  for (const double seconds : {0.5, 0.25, 0.125}) give(kernels_of("cold", seconds));
+  const json table = json::parse(compare().out);
+  ASSERT_EQ(table["rows"].size(), 1u);
+  EXPECT_EQ(table["rows"][0]["name"], "adam/step");
+  EXPECT_EQ(table["rows"][0]["samples_per_second"], 4.0);
+}
+
+TEST_F(Compare, HotAndColdAreNotMixed) {
+  give(kernels_of("cold", 0.5));
+  give(kernels_of("hot", 0.25));
+  const Outcome outcome = compare();
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_TRUE(has(outcome.err, "has cache 'hot'")) << outcome.err;
+}
+
 TEST_F(Compare, PrecisionsHaveRowsOfTheirOwn) {
   give(result_of("felbo", 800));
   json peer = result_of("JAX jit", 200);

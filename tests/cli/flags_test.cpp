@@ -64,10 +64,10 @@ std::vector<FlagCase> cases() {
 
 /// Flags that decide no figure, or that have one value only. Tests of their own: checkpoints (resume_test),
 /// threads (threads_test), the tracked gap (gap_test), event files (events_test), steps that are not finite
-/// (nonfinite_test), device and precision (the emulated program and a GPU's results).
-const std::set<std::string> kElsewhere{"--save-every",   "--save-steps", "--keep",   "--track-gap",
-                                       "--events",       "--threads",    "--device", "--precision",
-                                       "--on-nonfinite", "--track-norm"};
+/// (nonfinite_test), device, the data's place and precision (the emulated program and a GPU's results).
+const std::set<std::string> kElsewhere{"--save-every", "--save-steps",   "--keep",      "--track-gap",
+                                       "--events",     "--threads",      "--device",    "--precision",
+                                       "--data-on",    "--on-nonfinite", "--track-norm"};
 
 /// The figures of a run, without its times.
 json figures_of(const Words& words) {

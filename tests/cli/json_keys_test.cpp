@@ -1,4 +1,5 @@
 // Every key that the program prints stands, with its unit, in docs/guide/json-keys.md.
+#include <cstring>
 #include <regex>
 #include <set>
 
@@ -12,7 +13,7 @@ namespace {
 void add_keys(const json& value, const std::string& prefix, std::set<std::string>& keys) {
   if (value.is_array() && !value.empty() && value[0].is_object()) {
     for (const json& row : value) add_keys(row, prefix + "[]", keys);
-  } else if (value.is_object() && prefix != "against" && prefix != "libraries") {
+  } else if (value.is_object() && prefix != "against" && prefix != "libraries" && prefix != "first") {
     for (const auto& [key, inner] : value.items())
       add_keys(inner, prefix.empty() ? key : prefix + "." + key, keys);
   } else {
@@ -86,11 +87,26 @@ TEST_F(JsonKeys, OfPicturesAndCodes) {
   expect_keys_of({"score", run, "--samples", "5", "--against", path("x.npy"), "--out", out});
 }
 
+TEST_F(JsonKeys, OfReplay) {
+  const std::string run = path("stopped");
+  std::string rows = float_npy(40, 3, -1, 1);
+  const float outlier = 1e22f;  // its square has no room in a float
+  std::memcpy(rows.data() + (rows.size() - sizeof outlier), &outlier, sizeof outlier);
+  write_bytes(path("outlier.npy"), rows);
+  const Outcome stopped =
+      felbo({"train", "--data", path("outlier.npy"), "--out", run, "--likelihood", "gaussian", "--variance",
+             "unit", "--hidden", "none", "--latent", "2", "--valid-fraction", "0", "--threads", "1"});
+  ASSERT_EQ(stopped.status, 1) << stopped.err;
+  expect_on_page("report.json", json::parse(read_bytes(run + "/nonfinite/report.json")));
+  expect_keys_of({"replay", run});
+}
+
 TEST_F(JsonKeys, OfChecks) {
   expect_keys_of({"oracle", "--quick"});
   expect_keys_of({"oracle", "--data", "builtin:linear-gaussian", "--latent", "2"});
   expect_keys_of({"check", "--filter", "^adam", "--device", "cpu"});
   expect_keys_of({"bench", "kernels", "--filter", "adam/step", "--repetitions", "2"});
+  expect_keys_of({"bench", "step", "--shape", "12-5-3", "--batch", "4"});
   expect_keys_of({"bench", "kernels", "--filter", "fusion/step_bernoulli/B:128/", "--repetitions", "2"});
   expect_keys_of({"bench", "train", "--epochs", "1", "--hidden", "8", "--latent", "2", "--target", "0"});
   expect_keys_of({"info"});

@@ -130,6 +130,7 @@ TEST_F(Resume, AfterASignalThatAsksItToStop) {
     const std::string name = "stopped" + std::to_string(signal);
     Outcome outcome;
     bool began = false, within_an_epoch = false;
+    int too_late = 0;
     for (int stops = 0; stops < 3; ++stops) {
       const std::string config = run(name) + "/config.toml";
       const ino_t before = inode(config);
@@ -140,6 +141,13 @@ TEST_F(Resume, AfterASignalThatAsksItToStop) {
       std::this_thread::sleep_for(10ms * (stops + 1));
       program.send(signal);
       outcome = program.wait();
+      if (outcome.status == 0 && ++too_late < 6) {
+        // A busy machine: the run had ended when the signal was sent. From the start, then.
+        std::filesystem::remove_all(run(name));
+        began = false;
+        stops = -1;
+        continue;
+      }
       ASSERT_EQ(outcome.status, 128 + signal) << "signal " << outcome.signal << " " << outcome.err;
       EXPECT_EQ(outcome.out, "");
       for (const std::string& said : {std::string(signal == SIGINT ? "SIGINT" : "SIGTERM"),

@@ -11,6 +11,8 @@ TEST(CublasLtLoader, FindsTheLibraryAndItsFunctions) {
   EXPECT_STREQ(cublasLtGetStatusName(CUBLAS_STATUS_NOT_SUPPORTED), "CUBLAS_STATUS_NOT_SUPPORTED");
   EXPECT_STRNE(cublasLtGetStatusString(CUBLAS_STATUS_NOT_SUPPORTED), "cuBLASLt is not loaded");
 
+  EXPECT_EQ(cublasLtGetVersion() / 10000, std::size_t{CUBLAS_VER_MAJOR});
+
   cublasLtMatmulDesc_t desc = nullptr;
   ASSERT_EQ(cublasLtMatmulDescCreate(&desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), CUBLAS_STATUS_SUCCESS);
   const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;

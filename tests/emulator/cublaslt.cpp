@@ -317,6 +317,7 @@ using felbo::emulator::create;
 using felbo::emulator::destroy;
 using felbo::emulator::set;
 
+std::size_t cublasLtGetVersion() { return 120304; }
 const char* cublasLtGetStatusName(cublasStatus_t status) {
   switch (status) {
     case CUBLAS_STATUS_SUCCESS:
@@ -438,7 +439,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                               cublasLtMatrixLayout_t b, const void* beta, const void* c_data,
                               cublasLtMatrixLayout_t c, void* d_data, cublasLtMatrixLayout_t d,
                               const cublasLtMatmulAlgo_t* algo, void* workspace, std::size_t workspace_bytes,
-                              cudaStream_t) {
+                              cudaStream_t stream) {
   using namespace felbo::emulator;
   for (const void* p : std::initializer_list<const void*>{handle, desc, alpha, a_data, a, b_data, b, beta,
                                                           c_data, c, d_data, d, algo})
@@ -455,7 +456,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     return CUBLAS_STATUS_INVALID_VALUE;
   const double by = *static_cast<const float*>(alpha), add = *static_cast<const float*>(beta);
   if (add != 0.0 && c->ld != d->ld && c_data == d_data) return CUBLAS_STATUS_INVALID_VALUE;
-  enqueue([=, ldc = c->ld, used = algorithm.workspace] {
+  enqueue(stream, [=, ldc = c->ld, used = algorithm.workspace] {
     if (used > 0) std::memset(workspace, 0xff, used);
     multiply(problem, by, a_data, b_data, add, c_data, ldc, d_data);
   });

@@ -1,8 +1,10 @@
 // CudaExec against the emulated machine, whose faults can be chosen.
 #include "host/exec/cuda_exec.h"
+#include "host/exec/cuda_libraries.h"
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <numeric>
 #include <type_traits>
 
@@ -40,6 +42,14 @@ TEST_F(CudaExecTest, NamesTheDevices) {
   EXPECT_EQ(devices[1].major, 9);
   EXPECT_EQ(devices[1].memory, std::int64_t{16} << 30);
   EXPECT_EQ(CudaExec(1).device().index, 1);
+}
+
+TEST_F(CudaExecTest, NamesTheVersionsOfWhatComputes) {
+  const std::map<std::string, std::string> versions{
+      {"cuda_driver", "12.4"}, {"cuda_runtime", "12.2"}, {"cublaslt", "12.3.4"}};
+  EXPECT_EQ(cuda_libraries(), versions);
+  emulator::machine().driver_version = 13010;
+  EXPECT_EQ(cuda_libraries().at("cuda_driver"), "13.1");
 }
 
 TEST_F(CudaExecTest, SaysThatThereIsNoDriver) {
@@ -155,6 +165,56 @@ TEST_F(CudaExecTest, LaunchesAreChecked) {
   EXPECT_EQ(blocks_for(0, 128), 0u);
   EXPECT_EQ(blocks_for(129, 128), 2u);
   EXPECT_THROW(blocks_for(std::int64_t{1} << 40, 128), std::invalid_argument);
+}
+
+/// Copies that are late, from memory that the host writes again; with a wait between the two or without.
+int copied_late(bool wait) {
+  emulator::machine().streams = emulator::Streams::kLate;
+  const CudaExec exec;
+  const Buffer<CudaExec, int> there(exec, 1);
+  const PinnedBuffer<int> pinned(1);
+  const SideCopies copies(exec);
+  for (const int number : {7, 8}) {
+    if (wait) copies.wait_for_host(0);
+    *pinned.data() = number;
+    if (number == 8) break;
+    copies.begin(0);
+    copies.copy(there.data(), pinned.data(), sizeof(int));
+    copies.end(0);
+    copies.acquire(0);
+  }
+  return to_host(exec, there.view())[0];
+}
+
+TEST_F(CudaExecTest, LateStreamsShowWhatIsNotWaitedFor) {
+  EXPECT_EQ(copied_late(true), 7);
+  EXPECT_EQ(copied_late(false), 8);
+}
+
+TEST_F(CudaExecTest, LateStreamsWorkInTheirOrder) {
+  for (const emulator::Streams streams : emulator::kStreams) {
+    emulator::machine().streams = streams;
+    const CudaExec exec;
+    const Buffer<CudaExec, int> there(exec, 3);
+    const std::vector<int> first{1, 2, 3}, then{4, 5};
+    exec.copy_to_device(there.data(), first.data(), 12);
+    exec.copy_to_device(there.data(), then.data(), 8);
+    exec.copy_on_device(there.data() + 2, there.data(), 4);
+    EXPECT_EQ(to_host(exec, there.view()), (std::vector<int>{4, 5, 4}));
+  }
+}
+
+TEST_F(CudaExecTest, PinnedMemoryIsNotTheDevices) {
+  const CudaExec exec;
+  const std::int64_t free = cuda_free_memory();
+  const std::size_t live = emulator::live_bytes();
+  {
+    const PinnedBuffer<double> pinned(1000), empty(0);
+    EXPECT_EQ(cuda_free_memory(), free);
+    EXPECT_EQ(emulator::live_bytes(), live + 8000);
+    EXPECT_EQ(empty.data(), nullptr);
+  }
+  EXPECT_EQ(emulator::live_bytes(), live);
 }
 
 __global__ void add_to(int* total, const int* what) { *total += *what; }

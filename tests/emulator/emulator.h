@@ -3,6 +3,10 @@
 // header of that name, so kernels and launchers compile with a plain C++ compiler and no CUDA header;
 // include/cublasLt.h does so for cuBLASLt.
 //
+// Streams are queues of work. A stream runs what it is given at once, or, as `streams` of the Machine says,
+// as late as it may: when something waits for it; or at random times in between. What the host or another
+// stream does too early, because nobody waits, then shows: FELBO_EMULATOR_STREAMS=eager|late|random.
+//
 // Blocks run one after another, each under one of five schedules; a result that depends on the schedule is a
 // race. Built with FELBO_EMULATOR_TSAN and run with kernels under -fsanitize=thread, it is a race check:
 // threads of a block are unordered except by __syncthreads and __syncwarp. Stricter than hardware: a thread
@@ -18,6 +22,8 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+
+struct CUstream_st;
 
 namespace felbo::emulator {
 
@@ -39,13 +45,19 @@ struct KernelError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// When a stream does its work. All of them are what CUDA allows.
+enum class Streams { kEager, kLate, kRandom };
+inline constexpr Streams kStreams[] = {Streams::kEager, Streams::kLate, Streams::kRandom};
+
 /// What the emulated machine reports about itself. Tests change it to see failures reported; for a whole
-/// program FELBO_EMULATOR_MACHINE=no-driver|no-device|old-device|little-memory does.
+/// program FELBO_EMULATOR_MACHINE=no-driver|no-device|old-device|new-driver|little-memory|memory:BYTES does.
 struct Machine {
-  int driver_error = 0;  // a cudaError_t that counting devices gives
+  int driver_error = 0;        // a cudaError_t that counting devices gives
+  int driver_version = 12040;  // CUDA 12.4
   int devices = 1;
   int major = 9, minor = 0;
   std::size_t total_memory = std::size_t{16} << 30;
+  Streams streams = Streams::kEager;
   int cublas_error = 0;           // a cublasStatus_t that starting cuBLASLt gives
   std::string cublas_failure;     // why its library cannot be loaded, if it cannot
   bool refuse_epilogues = false;  // cuBLASLt finds no algorithm for a product with an epilogue
@@ -57,8 +69,11 @@ Machine& machine();
 std::size_t live_bytes();
 /// Handles, descriptors, layouts and preferences of cuBLASLt that nobody destroyed yet.
 std::int64_t live_cublas_objects();
-/// Work of a library on the stream: runs now, or is recorded while the stream is being captured.
-void enqueue(std::function<void()> work);
+/// Work on a stream; recorded while the stream is being captured.
+void enqueue(CUstream_st* stream, std::function<void()> work);
+/// Graphs recorded so far, and waits of the host for a whole stream.
+std::int64_t recordings();
+std::int64_t stream_waits();
 /// Kernels launched so far.
 std::int64_t launches();
 

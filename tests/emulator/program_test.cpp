@@ -80,6 +80,24 @@ TEST_F(CudaProgram, ResumesBitForBit) {
   expect_same_checkpoint(run("whole"), run("part"));
 }
 
+// The ledger names the driver, and a run that goes on under another says so.
+TEST_F(CudaProgram, ANewDriverIsWarnedOf) {
+  felbo_json(train("run", "cuda", 1));
+  const json ledger = json::parse(read_checkpoint(run("run")).metadata.at("ledger").get<std::string>());
+  EXPECT_EQ(ledger["device"], "cuda:0 (emulated)");
+  EXPECT_EQ(ledger["libraries"]["cuda_driver"], "12.4");
+  EXPECT_EQ(ledger["libraries"]["cuda_runtime"], "12.2");
+  EXPECT_EQ(ledger["libraries"]["cublaslt"], "12.3.4");
+  const Words resume{"train", "--resume", run("run")};
+  EXPECT_FALSE(has(felbo(resume + Words{"--epochs", "2"}).err, "bits may differ"));
+  const Fault machine("new-driver");
+  const Outcome warned = felbo(resume + Words{"--epochs", "3"});
+  EXPECT_EQ(warned.status, 0) << warned.err;
+  EXPECT_TRUE(
+      has(warned.err, "bits may differ from those of the run that began: cuda_driver is 13.0, it was 12.4"))
+      << warned.err;
+}
+
 // Training in another precision takes other steps. What it is judged by does not: the held-out figures are
 // those of the evaluation of its checkpoint, which knows of no precision, to the last bit.
 TEST_F(CudaProgram, TrainsInTheOtherPrecisionsAndIsJudgedInFloat) {
@@ -138,6 +156,49 @@ TEST_F(CudaProgram, EvaluatesAndShowsWhatTheCpuDoes) {
     for (std::size_t i = 0; i < x.size(); ++i)
       ASSERT_NEAR(x[i], y[i], 1e-5 * (1 + std::abs(y[i]))) << verb[0] << i;
   }
+}
+
+// 1.5 MB of data for a device that has as much beside cuBLASLt's workspace: they are streamed, on streams
+// that work as late as they may, and no bit of the run is another.
+TEST_F(CudaProgram, StreamsWhatDoesNotFitOnTheDevice) {
+  write_bytes(folder_ / "large.npy", picture_npy(2000, 28, 28));
+  const auto large = [&](const std::string& name, const Words& more) {
+    return Words{"train",    "--data",     folder_ / "large.npy",
+                 "--out",    run(name),    "--epochs",
+                 "1",        "--hidden",   "4",
+                 "--latent", "2",          "--batch",
+                 "16",       "--seed",     "7",
+                 "--json",   "--binarize", "dynamic",
+                 "--device", "cuda",       "--valid-fraction",
+                 "0.02"} +
+           more;
+  };
+  const auto refused = [&](const Words& words) {
+    const Outcome outcome = felbo(words);
+    EXPECT_EQ(outcome.status, 1) << outcome.err;
+    EXPECT_TRUE(has(outcome.err, "too little device memory")) << outcome.err;
+    EXPECT_FALSE(std::filesystem::exists(run("none")));
+  };
+  felbo_json(large("resident", {}));
+  {
+    const Fault machine("memory:35000000");
+    ::setenv("FELBO_EMULATOR_STREAMS", "late", 1);
+    const Outcome streamed = felbo(large("streamed", {}));
+    ::unsetenv("FELBO_EMULATOR_STREAMS");
+    ASSERT_EQ(streamed.status, 0) << streamed.err;
+    EXPECT_TRUE(has(streamed.err, "stay in host memory and are streamed to the device")) << streamed.err;
+    refused(large("none", {"--data-on", "device"}));
+  }
+  expect_same_checkpoint(run("resident"), run("streamed"));
+  {
+    const Fault machine("memory:33700000");
+    refused(large("none", {}));
+  }
+  const Words evaluate{"evaluate", run("resident"), "--split", "valid", "--device", "cuda", "--data-on"};
+  EXPECT_EQ(felbo_json(evaluate + Words{"host"})["elbo"], felbo_json(evaluate + Words{"device"})["elbo"]);
+  const Outcome bad = felbo(large("none", {"--data-on", "gpu"}));
+  EXPECT_EQ(bad.status, 2);
+  EXPECT_TRUE(has(bad.err, "--data-on must be auto, device or host, got 'gpu'")) << bad.err;
 }
 
 /// What cuda is refused with; no run is left behind.

@@ -1,14 +1,20 @@
-// The CUDA runtime of the emulated machine: one memory, and work that is done when the call returns, unless a
-// stream is being captured: then it is recorded, and done at each launch of the graph.
+// The CUDA runtime of the emulated machine: one memory, and streams as queues of work, each emptied in its
+// order when the machine says (emulator.h). While a stream is being captured its work is recorded, and
+// enqueued at each launch of the graph.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <memory>
+#include <random>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "cuda_runtime.h"
+#include "cuda_runtime_api.h"
 #include "tests/emulator/emulator.h"
 
 using Work = std::vector<std::function<void()>>;
@@ -17,7 +23,18 @@ struct CUgraph_st {
   Work work;
 };
 struct CUgraphExec_st {
-  Work work;
+  std::shared_ptr<const Work> work;  // a launch may outlive the graph
+};
+struct CUstream_st {
+  std::deque<std::function<void()>> work;
+};
+/// A place in a stream that it comes to.
+struct Mark {
+  CUstream_st* stream;
+  bool passed = false;
+};
+struct CUevent_st {
+  std::shared_ptr<Mark> mark;  // null: never recorded
 };
 
 namespace felbo::emulator {
@@ -41,22 +58,58 @@ bool breaks_capture() {
 constexpr std::size_t kAlignment = 256;  // as cudaMalloc's
 constexpr int kPoison = 0xff;            // a NaN for floats
 
-std::unordered_map<void*, std::size_t>& allocations() {
-  static std::unordered_map<void*, std::size_t> map;
+struct Allocation {
+  std::size_t bytes;
+  bool on_device;
+};
+std::unordered_map<void*, Allocation>& allocations() {
+  static std::unordered_map<void*, Allocation> map;
   return map;
 }
-std::size_t live = 0;
+std::size_t live = 0, live_on_device = 0;
 
-cudaError_t allocate(void** memory, std::size_t bytes) {
+std::vector<CUstream_st*>& streams() {
+  static std::vector<CUstream_st*> all;
+  return all;
+}
+
+void run_one(CUstream_st& stream) {
+  const std::function<void()> work = std::move(stream.work.front());
+  stream.work.pop_front();
+  work();
+}
+void run_all(CUstream_st& stream) {
+  while (!stream.work.empty()) run_one(stream);
+}
+void run_to(const Mark& mark) {
+  while (!mark.passed) run_one(*mark.stream);
+}
+void run_all_streams() {
+  for (CUstream_st* stream : streams()) run_all(*stream);
+}
+
+/// Does what a stream that was given work may have done by now.
+void go_on(CUstream_st& stream) {
+  static std::mt19937 random(1);
+  if (machine().streams == Streams::kEager) run_all(stream);
+  if (machine().streams != Streams::kRandom) return;
+  for (auto turns = random() % 3; turns > 0; --turns) {
+    CUstream_st& any = *streams()[random() % streams().size()];
+    if (!any.work.empty()) run_one(any);
+  }
+}
+
+cudaError_t allocate(void** memory, std::size_t bytes, bool on_device = true) {
   *memory = nullptr;
   if (breaks_capture()) return cudaErrorStreamCaptureUnsupported;
   if (bytes == 0) return cudaSuccess;
-  if (bytes > machine().total_memory || live > machine().total_memory - bytes)
+  if (on_device && (bytes > machine().total_memory || live_on_device > machine().total_memory - bytes))
     return cudaErrorMemoryAllocation;
   if (::posix_memalign(memory, kAlignment, bytes) != 0) return cudaErrorMemoryAllocation;
   std::memset(*memory, kPoison, bytes);
-  allocations()[*memory] = bytes;
+  allocations()[*memory] = {bytes, on_device};
   live += bytes;
+  if (on_device) live_on_device += bytes;
   return cudaSuccess;
 }
 
@@ -64,7 +117,8 @@ cudaError_t release(void* memory) {
   if (memory == nullptr) return cudaSuccess;
   const auto found = allocations().find(memory);
   if (found == allocations().end()) return cudaErrorInvalidValue;
-  live -= found->second;
+  live -= found->second.bytes;
+  if (found->second.on_device) live_on_device -= found->second.bytes;
   allocations().erase(found);
   std::free(memory);
   return cudaSuccess;
@@ -76,11 +130,19 @@ Machine machine_from(const char* fault) {
   if (name == "no-driver") machine.driver_error = cudaErrorInsufficientDriver;
   if (name == "no-device") machine.devices = 0;
   if (name == "old-device") machine.major = 7;
+  if (name == "new-driver") machine.driver_version = 13000;
   if (name == "little-memory") machine.total_memory = (std::size_t{32} << 20) + 8192;
+  if (name.starts_with("memory:")) machine.total_memory = std::stoull(name.substr(7));
+  const char* streams = std::getenv("FELBO_EMULATOR_STREAMS");
+  const std::string when = streams == nullptr ? "" : streams;
+  if (when == "late") machine.streams = Streams::kLate;
+  if (when == "random") machine.streams = Streams::kRandom;
   return machine;
 }
 
 bool is_device(int device) { return device >= 0 && device < machine().devices; }
+
+std::int64_t recorded = 0, waited = 0;
 
 }  // namespace
 
@@ -90,17 +152,23 @@ Machine& machine() {
 }
 std::size_t live_bytes() { return live; }
 
-void enqueue(std::function<void()> work) {
-  if (capture.stream != nullptr) {
+std::int64_t recordings() { return recorded; }
+std::int64_t stream_waits() { return waited; }
+
+void enqueue(CUstream_st* stream, std::function<void()> work) {
+  if (stream == nullptr) return work();
+  if (capture.stream == stream) {
     capture.work.push_back(std::move(work));
-  } else {
-    work();
+    return;
   }
+  stream->work.push_back(std::move(work));
+  go_on(*stream);
 }
 
-cudaError_t launch(std::function<int()> kernel) {
-  if (capture.stream == nullptr) return static_cast<cudaError_t>(kernel());
-  capture.work.push_back([kernel = std::move(kernel)] {
+cudaError_t launch(cudaStream_t stream, std::function<int()> kernel) {
+  const bool at_once = stream == nullptr || (machine().streams == Streams::kEager && stream->work.empty());
+  if (at_once && (stream == nullptr || capture.stream != stream)) return static_cast<cudaError_t>(kernel());
+  enqueue(stream, [kernel = std::move(kernel)] {
     if (kernel() != cudaSuccess) throw KernelError("a recorded kernel could not be launched");
   });
   return cudaSuccess;
@@ -136,6 +204,14 @@ const char* cudaGetErrorName(cudaError_t error) {
 const char* cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(error); }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = machine().driver_version;
+  return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = 12020;
+  return cudaSuccess;
+}
 cudaError_t cudaGetDeviceCount(int* count) {
   if (machine().driver_error != 0) return static_cast<cudaError_t>(machine().driver_error);
   *count = machine().devices;
@@ -156,7 +232,7 @@ cudaError_t cudaSetDevice(int device) {
 }
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   *total = machine().total_memory;
-  *free = *total - felbo::emulator::live;
+  *free = *total - felbo::emulator::live_on_device;
   return cudaSuccess;
 }
 
@@ -165,34 +241,73 @@ cudaError_t cudaMallocManaged(void** memory, std::size_t bytes) {
   return felbo::emulator::allocate(memory, bytes);
 }
 cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
-  return felbo::emulator::allocate(memory, bytes);
+  return felbo::emulator::allocate(memory, bytes, false);
 }
-cudaError_t cudaFree(void* memory) { return felbo::emulator::release(memory); }
+/// Waits for the whole device, as CUDA's does.
+cudaError_t cudaFree(void* memory) {
+  if (memory != nullptr) felbo::emulator::run_all_streams();
+  return felbo::emulator::release(memory);
+}
+/// CUDA does not say that this waits: what still copies from the memory then reads what is there next.
 cudaError_t cudaFreeHost(void* memory) { return felbo::emulator::release(memory); }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
-  felbo::emulator::enqueue([=] {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
+                            cudaStream_t stream) {
+  felbo::emulator::enqueue(stream, [=] {
     if (bytes > 0) std::memcpy(to, from, bytes);
   });
   return cudaSuccess;
 }
-cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t) {
-  felbo::emulator::enqueue([=] {
+cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t stream) {
+  felbo::emulator::enqueue(stream, [=] {
     if (bytes > 0) std::memset(memory, value, bytes);
   });
   return cudaSuccess;
 }
 
-/// A stream is a byte of memory, so that one that is not destroyed is a leak that tools see.
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = reinterpret_cast<cudaStream_t>(new char);
+  *stream = new CUstream_st;
+  felbo::emulator::streams().push_back(*stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  delete reinterpret_cast<char*>(stream);
+  felbo::emulator::run_all(*stream);
+  std::erase(felbo::emulator::streams(), stream);
+  delete stream;
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) {
-  return felbo::emulator::breaks_capture() ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (felbo::emulator::breaks_capture()) return cudaErrorStreamCaptureUnsupported;
+  ++felbo::emulator::waited;
+  if (stream != nullptr) felbo::emulator::run_all(*stream);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new CUevent_st;
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  if (stream == nullptr) return cudaErrorInvalidValue;
+  if (stream == felbo::emulator::capture.stream) return cudaErrorStreamCaptureUnsupported;
+  event->mark = std::make_shared<Mark>(Mark{stream});
+  felbo::emulator::enqueue(stream, [mark = event->mark] { mark->passed = true; });
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (felbo::emulator::breaks_capture()) return cudaErrorStreamCaptureUnsupported;
+  if (event->mark != nullptr) felbo::emulator::run_to(*event->mark);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  if (stream == nullptr) return cudaErrorInvalidValue;
+  if (stream == felbo::emulator::capture.stream) return cudaErrorStreamCaptureUnsupported;
+  if (event->mark != nullptr)
+    felbo::emulator::enqueue(stream, [mark = event->mark] { felbo::emulator::run_to(*mark); });
+  return cudaSuccess;
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
@@ -209,11 +324,20 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
-  *exec = new CUgraphExec_st{graph->work};
+  ++felbo::emulator::recorded;
+  *exec = new CUgraphExec_st{std::make_shared<const Work>(graph->work)};
   return cudaSuccess;
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t) {
-  for (const auto& work : exec->work) work();
+/// How many there are; what they are is not told.
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, std::size_t* count) {
+  if (nodes != nullptr) return cudaErrorInvalidValue;
+  *count = graph->work.size();
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+  felbo::emulator::enqueue(stream, [all = exec->work] {
+    for (const auto& work : *all) work();
+  });
   return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {

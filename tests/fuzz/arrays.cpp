@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "host/data/array_file.h"
+#include "host/data/test_gzip.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/targets.h"
 
@@ -41,21 +42,6 @@ void check_part(const DataPart& part) {
 void read(std::string_view bytes) {
   const MemoryFile file(bytes);
   accepts([&] { check_part(read_array_file(file.path())); });
-}
-
-std::string compressed(std::string_view bytes) {
-  z_stream stream{};
-  if (deflateInit2(&stream, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) throw std::bad_alloc();
-  std::string out(deflateBound(&stream, bytes.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  const int status = deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  if (status != Z_STREAM_END) throw std::runtime_error("deflate failed");
-  return out;
 }
 
 /// A zip archive of uncompressed members (PKWARE's APPNOTE, 4.3).
@@ -115,7 +101,7 @@ void gzip(std::string_view bytes) {
   if (bytes.starts_with("\x1f\x8b")) {
     read(bytes);
   } else {
-    read(compressed(bytes));
+    read(test::gzip(bytes));
   }
 }
 

@@ -262,6 +262,7 @@ FLAGS = {
     "schedules": "lr = 1e-3\nlr-schedule = 'cosine'\nwarmup-epochs = 2\nbeta = 4\nbeta-schedule = 'cyclic:10@0.5'\n",
     "stages": "lr-schedule = 'stages:10@1e-3,20@1e-4'\nadam-beta1 = 0.9\nadam-beta2 = 0.999\nadam-epsilon = 1e-4\n",
     "saving": "save-every = 5\nsave-steps = 100\nkeep = 3\ntrack-gap = 2\ndevice = 'cpu'\nprecision = 'fp32'\n",
+    "norms": "track-norm = true\nclip-norm = 5\non-nonfinite = 'skip'\n",
     "limits": "seed = 18446744073709551615\nlatent = 9223372036854775807\nlr = inf\nbeta = nan\nvalid-fraction = -0.0\n",
 }
 
@@ -287,6 +288,7 @@ def write_configuration():
         "table": "[latent]\nsize = 2\n[[hidden]]\n",
         "dotted": "hidden.width = 3\n",
         "types": "latent = true\n",
+        "truths": "track-norm = false\nevents = true\n",
         "dates": "epochs = 1979-05-27T07:32:00Z\nseed = 07:32:00\n",
         "integers": "latent = 0x1F\nbatch = 1_000\nseed = 0b101\nepochs = 0o17\n",
         "text": 'data = """a\\u00e9\\n\\\n  b"""\nhidden = "\\t\\x"\n',

@@ -77,6 +77,7 @@ struct cublasLtMatmulHeuristicResult_t {
   int reserved[4];
 };
 
+std::size_t cublasLtGetVersion();
 const char* cublasLtGetStatusName(cublasStatus_t status);
 const char* cublasLtGetStatusString(cublasStatus_t status);
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle);

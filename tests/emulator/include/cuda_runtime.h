@@ -138,6 +138,8 @@ struct cudaDeviceProp {
   std::size_t totalGlobalMem;
   int major, minor, multiProcessorCount;
 };
+cudaError_t cudaDriverGetVersion(int* version);
+cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 cudaError_t cudaSetDevice(int device);
@@ -159,6 +161,14 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 
+typedef struct CUevent_st* cudaEvent_t;
+inline constexpr unsigned cudaEventDisableTiming = 2;
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
+
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 typedef struct CUgraph_st* cudaGraph_t;
 typedef struct CUgraphExec_st* cudaGraphExec_t;
@@ -170,8 +180,8 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 
 namespace felbo::emulator {
-/// Runs a kernel, or records it while a stream is being captured.
-cudaError_t launch(std::function<int()> kernel);
+/// Enqueues a kernel, or records it while its stream is being captured.
+cudaError_t launch(cudaStream_t stream, std::function<int()> kernel);
 }  // namespace felbo::emulator
 
 struct cudaLaunchConfig_t {
@@ -188,7 +198,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
     void (*kernel)(Parameters...);
     std::tuple<Parameters...> parameters;
   } call{kernel, {std::forward<Args>(args)...}};
-  return felbo::emulator::launch([config = *config, call]() mutable {
+  return felbo::emulator::launch(config->stream, [config = *config, call]() mutable {
     return felbo::emulator::run_grid(
         config.gridDim, config.blockDim, config.dynamicSmemBytes,
         [](void* context) {

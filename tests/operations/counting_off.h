@@ -1,0 +1,3 @@
+#undef felbo
+#undef float
+#undef double
