@@ -94,6 +94,7 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("felbo"));
   spdlog::set_pattern("felbo: %^%l%$: %v");
   try {
+    felbo::wait_for_stop_signals();
     return run(argc, argv);
   } catch (const std::invalid_argument& error) {
     say(fmt::format("felbo: {}\n", error.what()));

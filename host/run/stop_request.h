@@ -1,15 +1,24 @@
 // A user, a scheduler or a shutdown asks the program to end: SIGINT or SIGTERM.
+//
+// No handler of a signal ever runs: oneDNN's products keep the stack pointer in the heap at times, and the
+// frame that a handler gets would overwrite what lies there (oneDNN's issue 4845; mended in 2026, and Debian
+// 12 has 2.6). The signals are blocked in every thread but for one, which does nothing else than wait for
+// them.
 #pragma once
 
-#include <csignal>
 #include <stdexcept>
 #include <string>
 
 namespace felbo {
 
-/// While one exists, a first SIGINT or SIGTERM only sets what requested() returns; a second one ends the
-/// process as it would without. A signal that was ignored before stays ignored (as in a shell's background).
-/// One at a time; not for use by two threads at once.
+/// Has a thread of its own wait for SIGINT and SIGTERM from now on, for as long as the process lives. They
+/// end the process as ever while there is no StopRequest. One that is ignored stays ignored (as in a shell's
+/// background). Call it once, before any other thread is started: threads block what their parent blocks.
+/// Throws std::system_error.
+void wait_for_stop_signals();
+
+/// While one exists, a first signal only sets what requested() returns; a second one ends the process as it
+/// would without. One at a time. Throws std::logic_error where wait_for_stop_signals() was not called.
 class StopRequest {
  public:
   StopRequest();
@@ -19,10 +28,6 @@ class StopRequest {
 
   /// The signal that came, or 0.
   static int requested();
-
- private:
-  struct sigaction interrupt_ {};
-  struct sigaction terminate_ {};
 };
 
 /// Thrown by work that has saved itself and ends early because it was asked to.

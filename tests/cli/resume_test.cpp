@@ -161,6 +161,50 @@ TEST_F(Resume, AfterASignalThatAsksItToStop) {
   }
 }
 
+/// What /proc says of a thread under `key`, a mask of signals.
+std::uint64_t signal_mask(const std::filesystem::path& thread, const std::string& key) {
+  std::istringstream status(read_bytes(thread / "status"));
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(key + ":")) return std::stoull(line.substr(key.size() + 1), nullptr, 16);
+  throw std::runtime_error(key + " is not in " + (thread / "status").string());
+}
+
+/// A handler's frame would be written where oneDNN has put the stack pointer, into the heap: so there is no
+/// handler, and the signals are taken by one thread that waits for them.
+TEST_F(Resume, NoThreadThatComputesIsInterrupted) {
+  Words words = train("a", 400);
+  *(std::find(words.begin(), words.end(), "--threads") + 1) = "2";
+  Program program(words);
+  while (program.running() && !std::filesystem::exists(folder_ / "a/metrics.jsonl"))
+    std::this_thread::sleep_for(1ms);
+  constexpr std::uint64_t kStops = 1u << (SIGINT - 1) | 1u << (SIGTERM - 1);
+  int threads = 0, waiting = 0;
+  const std::string tasks = "/proc/" + std::to_string(program.id()) + "/task";
+  for (const auto& thread : std::filesystem::directory_iterator(tasks)) {
+    EXPECT_EQ(signal_mask(thread.path(), "SigCgt") & kStops, 0u) << "a handler is installed";
+    ++threads;
+    const std::uint64_t open = ~signal_mask(thread.path(), "SigBlk") & kStops;
+    if (open == 0) continue;
+    EXPECT_EQ(open, kStops);
+    ++waiting;
+  }
+  EXPECT_GE(threads, 3);
+  EXPECT_EQ(waiting, 1) << "of " << threads << " threads";
+}
+
+/// A signal ends a command that does not listen, as it ends any program.
+TEST_F(Resume, ASignalEndsWhatCannotSaveItself) {
+  felbo_json(train("a", 1));
+  for (const int signal : {SIGINT, SIGTERM}) {
+    Program program({"evaluate", run("a"), "--samples", "60000000"});
+    std::this_thread::sleep_for(200ms);
+    program.send(signal);
+    const Outcome outcome = program.wait();
+    EXPECT_EQ(outcome.signal, signal) << outcome.status << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+  }
+}
+
 /// The best is that of the largest held-out ELBO among the epochs that saved, and any checkpoint can be used.
 TEST_F(Resume, KeepsTheBest) {
   // A rate that overshoots at the end.

@@ -89,6 +89,7 @@ class Program {
   /// As a power cut would end it: it can clean up nothing.
   void kill_hard() { send(SIGKILL); }
   void send(int signal) { ::kill(child_, signal); }
+  pid_t id() const { return child_; }
 
   bool running() {
     siginfo_t info{};
