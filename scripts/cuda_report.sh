@@ -13,13 +13,15 @@ trap 'rm -rf "$work"' EXIT
 # bytes: four elements share a block of random words.)
 streaming='adam_quads|normal_fill_quads|round_runs|gather_runsIf|reparameterize_rows.*ELb[01]EfE|reparameterize_grad_quadsIfE|likelihood_rows.*Lb1E|likelihood_pieces.*Lb1E|likelihood_mean_quads|categorical_pieces_of_rows|multinomial_rows|dense_activate|dense_derive|elbo_loss_data'
 
-failed=0
-for source in kernels/*/*_cuda.cu; do
-  ptx=$work/$(basename "$source" .cu).ptx
+# report SOURCE: the lines of its kernels.
+report() {
+  local source=$1 failed=0 unit ptx arch
+  unit=$work/$(basename "$source" .cu)
+  ptx=$unit.ptx
   "$nvcc" -ptx -arch=compute_80 -O3 -std=c++20 --fmad=false -DFMT_USE_CONSTEXPR=1 -Xcompiler=-Wno-unknown-pragmas -I. \
     "$source" -o "$ptx"
   for arch in sm_80 sm_90; do
-    "$ptxas" -v -arch=$arch "$ptx" -o /dev/null 2>"$work/$arch.log"
+    "$ptxas" -v -arch=$arch "$ptx" -o /dev/null 2>"$unit.$arch.log"
     awk -v arch=$arch -v streaming="$streaming" '
       FNR == NR && /^\.visible \.entry/ { name = $3; sub(/\(.*/, "", name) }
       FNR == NR && /ld\.global[^ \t]*\.v4\.(f32|u32|b32)/ { loads[name]++ }
@@ -39,7 +41,15 @@ for source in kernels/*/*_cuda.cu; do
         bad += wrong != ""
         kernels++
       }
-      END { exit bad > 0 || kernels == 0 }' "$ptx" "$work/$arch.log" || failed=1
+      END { exit bad > 0 || kernels == 0 }' "$ptx" "$unit.$arch.log" || failed=1
   done
-done
+  return $failed
+}
+export -f report
+export nvcc ptxas work streaming
+
+failed=0
+printf '%s\n' kernels/*/*_cuda.cu |
+  xargs -P "$(nproc)" -I{} bash -c 'report "$1" >"$work/$(basename "$1").table"' report {} || failed=1
+cat "$work"/*.table
 exit $failed
