@@ -37,14 +37,15 @@ function(felbo_configure_target target)
     target_link_options(${target} PRIVATE -fsanitize=${FELBO_SANITIZE})
   endif()
   if(FELBO_COVERAGE)
+    # Counts go where GCOV_PREFIX says (scripts/coverage.sh), nowhere without it: so no path of this checkout is in the flags,
+    # and ccache gives another checkout's objects.
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:--coverage;-fprofile-dir=/dev/null>)
     # gcov computes some counts from others, so none may be lost between threads, which run the libraries' loops. The loops of
-    # tests run on one, and took twelve times as long so.
+    # tests run on one, and took twelve times as long so. By a specs file, since ccache does not know -fprofile-update.
     get_target_property(type ${target} TYPE)
-    set(update single)
     if(type STREQUAL STATIC_LIBRARY)
-      set(update atomic)
+      target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-specs=${PROJECT_SOURCE_DIR}/cmake/atomic_counts.specs>)
     endif()
-    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:--coverage;-fprofile-update=${update}>)
     target_link_options(${target} PRIVATE --coverage)
   endif()
 endfunction()

@@ -1,24 +1,44 @@
 #!/usr/bin/env bash
-# Which lines of kernels/ and host/ the tests ran, a row a folder, from what they left in a build with FELBO_COVERAGE=ON. Exit
-# status 1 where one of the two has less than 95 %. Needs gcovr (Debian: gcovr).
-#   scripts/coverage.sh [BUILD_DIR]             build-asan, as CI makes it:
-#     cmake --preset cpu-asan -DFELBO_COVERAGE=ON && cmake --build --preset cpu-asan
-#     find build-asan -name '*.gcda' -delete; FELBO_SKIP_LONG=1 ctest --preset cpu-asan
+# Which lines of kernels/ and host/ the tests run, a row a folder. Exit status 1 where a test fails, or one of the two has
+# less than 95 %. Needs gcovr (Debian: gcovr), and a build with FELBO_COVERAGE=ON:
+#   cmake --preset cpu-asan -DFELBO_COVERAGE=ON && cmake --build --preset cpu-asan
+#   scripts/coverage.sh --test [BUILD_DIR]      runs the tests of build-asan anew, but for the long ones, then the table
+#   scripts/coverage.sh [BUILD_DIR]             the table of what they left
 #   MISSING=1 scripts/coverage.sh [BUILD_DIR]   also the lines that did not run
 # A line of a template counts once, in whatever test it ran. Not counted: tests, references and benches; what only a GPU or
 # the emulator runs (*.cu, *.cuh, */cuda/, host/exec/cu*), which every schedule of the emulator walks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=${1:-build-asan}
+tests=
+[ "${1:-}" != --test ] || { tests=yes; shift; }
+build=$(realpath "${1:-build-asan}")
+counts=$build/coverage
 command -v gcovr >/dev/null || { echo "scripts/coverage.sh: gcovr is missing (Debian: gcovr)" >&2; exit 1; }
-[ -n "$(find "$build" -name '*.gcda' -print -quit 2>/dev/null)" ] ||
-  { echo "scripts/coverage.sh: no test has left counts in $build (FELBO_COVERAGE=ON, then ctest)" >&2; exit 2; }
+
+if [ -n "$tests" ]; then
+  rm -rf "$counts"
+  # Strips the /dev/null of the flags (cmake/FelboTargets.cmake).
+  GCOV_PREFIX=$counts GCOV_PREFIX_STRIP=2 FELBO_SKIP_LONG=1 ctest --test-dir "$build" -j "$(nproc)" --output-on-failure
+fi
+[ -n "$(find "$counts" -name '*.gcda' -print -quit 2>/dev/null)" ] ||
+  { echo "scripts/coverage.sh: no test has left counts in $counts (FELBO_COVERAGE=ON, then --test)" >&2; exit 2; }
+
+# gcov wants an object's graph (.gcno) beside its counts, whose names have the whole path, with # for /, of the folder where
+# ccache saw the object first.
+shopt -s nullglob
+find "$build" -path "$counts" -prune -o -name '*.gcno' -print | while read -r graph; do
+  name=${graph#"$build"/}
+  name=${name#*CMakeFiles/}
+  name=${name//\//#}
+  made=("$counts"/*"#CMakeFiles#${name%.gcno}.gcda" "$counts/$name")
+  ln -sf "$graph" "${made[0]%.gc*}.gcno"
+done
 
 summary=$(mktemp)
 trap 'rm -f "$summary"' EXIT
 gcovr --root . --filter 'kernels/' --filter 'host/' --exclude-unreachable-branches --exclude '.*_(test|bench|reference)\.' \
   --exclude '.*(test_files|test_reader)\.h' --exclude '.*\.cuh?$' --exclude '.*/cuda/' --exclude 'host/exec/cu' \
-  -j "$(nproc)" --json "$summary" "$build" >/dev/null
+  -j "$(nproc)" --json "$summary" --object-directory "$build" "$counts" >/dev/null
 
 MISSING=${MISSING:-} python3 - "$summary" <<'PYTHON'
 import collections, json, os, sys
