@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what felbo is built with, on Debian 12 or Ubuntu 24.04 and later: distribution packages by name. With --test
-# also a browser, gcovr, and the Python packages that the tests read files back with, in build/venv. Does
+# also a browser, gcovr, valgrind, and the Python packages that the tests read files back with, in build/venv. Does
 # nothing where all is there. Without root or sudo it prints the command and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -54,7 +54,9 @@ fi
 # What checks are left out without. The tests of pages look at them in a browser; Ubuntu's is no package but a snap, which a
 # container cannot run.
 extras=()
-command -v gcovr >/dev/null || extras+=(gcovr)
+for tool in gcovr valgrind; do
+  command -v "$tool" >/dev/null || extras+=("$tool")
+done
 if ! command -v chromium >/dev/null && grep -qs '^ID=debian' /etc/os-release; then
   extras+=(chromium fonts-dejavu-core)
 fi
