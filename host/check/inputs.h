@@ -55,6 +55,44 @@ inline void to_observations(View<float, 2> x, const Likelihood& which) {
   }
 }
 
+/// What makes x of the bytes of a likelihood's data, as the data sets have it: 1 for counts, K - 1 for
+/// levels, else 255.
+inline float byte_divisor(const Likelihood& which) {
+  if (which.observations() == Observations::kCounts) return 1.0f;
+  return which.observations() == Observations::kLevels
+             ? std::max(static_cast<float>(which.categories - 1), 1.0f)
+             : 255.0f;
+}
+/// An observation as Data stores it: rounded to a bfloat16 or to one of 256 bytes.
+template <class Data>
+Data stored_observation(float x, const Likelihood& which) {
+  if constexpr (!std::is_same_v<Data, std::uint8_t>) {
+    return static_cast<Data>(x);
+  } else {
+    return static_cast<Data>(std::round(std::clamp(byte_divisor(which) * x, 0.0f, 255.0f)));
+  }
+}
+/// Observations as Data stores them, made from normals.
+template <class Data>
+void fill_observations(View<Data, 2> x, const Likelihood& which, std::uint64_t seed) {
+  std::vector<float> values(static_cast<std::size_t>(x.rows * x.cols));
+  const View<float, 2> floats(values.data(), x.rows, x.cols);
+  fill_normal(floats, seed);
+  to_observations(floats, which);
+  for (std::int64_t i = 0; i < x.rows; ++i) {
+    for (std::int64_t j = 0; j < x.cols; ++j) x(i, j) = stored_observation<Data>(floats(i, j), which);
+  }
+}
+/// Stored observations as likelihood() takes them.
+template <class Data>
+XView x_view(View<Data, 2> x, const Likelihood& which) {
+  if constexpr (std::is_same_v<std::remove_const_t<Data>, std::uint8_t>) {
+    return {x, byte_divisor(which)};
+  } else {
+    return x;
+  }
+}
+
 /// The elements of a view of host memory as doubles, row by row.
 template <class T>
 std::vector<double> to_double(View<T, 2> view) {
@@ -65,6 +103,16 @@ std::vector<double> to_double(View<T, 2> view) {
       out.push_back(static_cast<double>(static_cast<Number>(view(i, j))));
   }
   return out;
+}
+
+/// What stored observations stand for: a byte for the float that is nearest to its quotient.
+template <class Data>
+std::vector<double> to_x(View<Data, 2> view, const Likelihood& which) {
+  std::vector<double> x = to_double(view);
+  if constexpr (std::is_same_v<std::remove_const_t<Data>, std::uint8_t>) {
+    for (double& v : x) v = static_cast<float>(v / static_cast<double>(byte_divisor(which)));
+  }
+  return x;
 }
 
 }  // namespace felbo::checks

@@ -3,7 +3,7 @@
 // lane holds all its runs, at most kRuns, in registers, so logits are read once; with 0 they are read twice,
 // the second time from the cache.
 //
-// Bytes a logit in floats: 8 (and 4 / K for x); in bfloat16 4.
+// Bytes a logit in floats: 8 (and 4 / K for x, 1 / K of bytes); in bfloat16 4.
 #pragma once
 
 #include "kernels/common/cuda/reduce.cuh"

@@ -1,5 +1,7 @@
 #include "kernels/likelihood/categorical.h"
 
+#include <algorithm>
+
 #include "kernels/likelihood/likelihood_check.h"
 #include "kernels/likelihood/rows_cpu.h"
 #include "kernels/likelihood/softmax_cpu.h"
@@ -60,16 +62,27 @@ void some_dimensions(int K, const float* __restrict x, float* __restrict l, floa
   }
 }
 
-/// log p of a row of n dimensions.
+/// n dimensions, at most kLaneSpan, added to `total`.
 template <bool kGradient>
-double pass_over_row(int K, std::int64_t n, const float* x, float* l, float grad_scale) {
-  double total[kLanes] = {};
+void pass_over_span(int K, std::int64_t n, const float* x, float* l, float grad_scale,
+                    double (&total)[kLanes]) {
   std::int64_t j = 0;
   if (K < kManyLevels) {
     for (; j + kLanes <= n; j += kLanes) some_dimensions<kGradient>(K, x + j, l + j * K, grad_scale, total);
   }
   for (; j < n; ++j)
     total[j % kLanes] += static_cast<double>(one_dimension<kGradient>(K, x[j], l + j * K, grad_scale));
+}
+
+/// log p of a row of n dimensions.
+template <bool kGradient>
+double pass_over_row(int K, std::int64_t n, const XRow<AnyStorage>& x, float* l, float grad_scale) {
+  double total[kLanes] = {};
+  float room[kLaneSpan];
+  for (std::int64_t begin = 0; begin < n; begin += kLaneSpan) {
+    const std::int64_t end = std::min(begin + kLaneSpan, n);
+    pass_over_span<kGradient>(K, end - begin, x.span(begin, end, room), l + begin * K, grad_scale, total);
+  }
   double sum = 0.0;
   for (const double part : total) sum += part;
   return sum;

@@ -1,8 +1,9 @@
 // One row kernel for every family. A group of threads passes over a row, or over a piece of a long one
 // (row.cuh), and writes the gradient over the decoder's output.
 //
-// Bytes an element in floats: 12 for one output a dimension, 20 for two; with the output in bfloat16 8
-// and 12.
+// Bytes an element: 8 for each output of a dimension, 4 in bfloat16, and those of x, which is stored as
+// float, bfloat16 or uint8. So 12 for one output where all are floats, 5 with bytes and the output in
+// bfloat16.
 #pragma once
 
 #include "kernels/likelihood/likelihood_check.h"
@@ -36,11 +37,22 @@ struct PrecisionOf {
 
 // --- The pass over rows
 
-template <bool kGradient, class Family, class T>
+/// Calls f(Data()) with what a kernel of `Family` shall take x for: its storage, or any. Light elements wait
+/// for memory alone, so floats have a kernel in which nothing is asked.
+template <class Family, class F>
+void with_storage_of(const XView& x, const F& f) {
+  if constexpr (loads_ahead<Family>()) {
+    if (x.storage == XStorage::kFloat) return f(float{});
+  }
+  f(AnyStorage{});
+}
+
+/// Row r, x taken for Data.
+template <bool kGradient, class Family, class Data, class T>
 __device__ auto row_pointers(const LikelihoodArgsOf<T>& args, std::int64_t r) {
   T* output = args.output.row(r);
-  return row_pointers<kGradient, Family::kOutputs, float, T>(XRow<float>{args.x.row(r / args.samples)},
-                                                             output, output, args.x.cols);
+  const auto x = args.x.row(r / args.samples).template as<Data>();
+  return row_pointers<kGradient, Family::kOutputs, Data, T>(x, output, output, args.x.cols);
 }
 
 /// By one thread a row: what the row comes to.
@@ -55,7 +67,7 @@ __device__ void finish_row(const Source& source, const LikelihoodArgsOf<T>& args
 }
 
 /// warp_per_row for kThreads = 32, block_per_row above.
-template <class Source, class T, bool kGradient, int kThreads>
+template <class Data, class Source, class T, bool kGradient, int kThreads>
 __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock,
                                   kResidentThreadsOf<FamilyOf<Source>> / RowGroup<kThreads>::kBlock)
     likelihood_rows(Source source, LikelihoodArgsOf<T> args) {
@@ -65,7 +77,7 @@ __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock,
   RowTotals totals;
   if (r < args.output.rows) {
     const float grad_scale = kGradient ? row_grad_scale(args, r) : 0.0f;
-    const auto row = row_pointers<kGradient, Family>(args, r);
+    const auto row = row_pointers<kGradient, Family, Data>(args, r);
     totals = pass_over_runs<kGradient, kThreads>(source.family(), row, Group::thread(), runs<T>(row.n),
                                                  grad_scale);
   }
@@ -78,14 +90,14 @@ __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock,
 inline constexpr int kPieceThreads = 256;
 inline constexpr std::int64_t kPieceDimensions = 16384;
 
-template <class Source, class T, bool kGradient>
+template <class Data, class Source, class T, bool kGradient>
 __global__ void __launch_bounds__(kPieceThreads)
     likelihood_pieces(Source source, LikelihoodArgsOf<T> args, std::int64_t pieces_a_row,
                       RowTotals* partial) {
   using Group = RowGroup<kPieceThreads>;
   using Family = FamilyOf<Source>;
   const std::int64_t r = Group::row() / pieces_a_row, piece = Group::row() % pieces_a_row;
-  const auto row = row_pointers<kGradient, Family>(args, r);
+  const auto row = row_pointers<kGradient, Family, Data>(args, r);
   constexpr std::int64_t kPieceRuns = kPieceDimensions / kRunOf<T>;
   const std::int64_t begin = piece * kPieceRuns, last = runs<T>(row.n);
   const std::int64_t end = begin + kPieceRuns < last ? begin + kPieceRuns : last;

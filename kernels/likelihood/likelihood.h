@@ -23,6 +23,7 @@
 #include "kernels/common/bfloat16.h"
 #include "kernels/common/log_var_clamp.h"
 #include "kernels/common/view.h"
+#include "kernels/likelihood/x_view.h"
 
 namespace felbo {
 
@@ -86,7 +87,8 @@ LikelihoodFamily likelihood_family_from_name(const std::string& name);
 /// T: how the decoder's output and its gradient are stored. The arithmetic is in float.
 template <class T>
 struct LikelihoodArgsOf {
-  View<const float, 2> x;    // (B, X) values as observations() says; others give finite nonsense
+  XView x;                   // (B, X) values as observations() says, stored as float, uint8 or bfloat16
+                             //     (x_view.h); others give finite nonsense
   int samples = 1;           // S
   View<T, 2> output;         // (B * S, outputs * X) in: the decoder's output; out, if gradients are wanted:
                              //     grad_scale * weight * d log p(x|z) / d output, written over it

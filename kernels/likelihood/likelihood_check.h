@@ -36,6 +36,10 @@ void check(const Likelihood& which, const LikelihoodArgsOf<T>& a) {
   which.check();
   FELBO_CHECK(a.x.cols >= 1, "likelihood: x has no columns");
   FELBO_CHECK(a.samples >= 1, "likelihood: samples must be at least 1, got {}", a.samples);
+  using gather_math::ByteIntensity;
+  FELBO_CHECK(a.x.divisor >= ByteIntensity::kSmallest && a.x.divisor <= ByteIntensity::kLargest,
+              "likelihood: the divisor of x must lie in [{}, {}], got {}", ByteIntensity::kSmallest,
+              ByteIntensity::kLargest, a.x.divisor);
   const std::int64_t rows = a.x.rows * a.samples;
   FELBO_CHECK(a.output.rows == rows && a.output.cols == which.outputs() * a.x.cols,
               "likelihood: output must be {} x {} ({} x {} rows of {} x {} numbers), got {} x {}", rows,

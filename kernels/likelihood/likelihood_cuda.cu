@@ -24,21 +24,21 @@ RowTotals* piece_totals(const CudaExec& exec, std::int64_t count) {
   return reinterpret_cast<RowTotals*>(exec.workspace().data() + kOffset);
 }
 
-template <bool kGradient, class Source, class T>
+template <bool kGradient, class Data, class Source, class T>
 void launch_rows(const CudaExec& exec, const Source& source, const LikelihoodArgsOf<T>& args) {
   const std::int64_t rows = args.output.rows, n = args.x.cols;
   if (n <= kWarpPerRow) {
     using Group = RowGroup<32>;
-    launch(exec, likelihood_rows<Source, T, kGradient, 32>, blocks_for(rows, Group::kRows), Group::kBlock, 0,
-           source, args);
+    launch(exec, likelihood_rows<Data, Source, T, kGradient, 32>, blocks_for(rows, Group::kRows),
+           Group::kBlock, 0, source, args);
   } else if (n <= kBlockPerRow) {
-    launch(exec, likelihood_rows<Source, T, kGradient, kRowBlock>, blocks_for(rows, 1), kRowBlock, 0, source,
-           args);
+    launch(exec, likelihood_rows<Data, Source, T, kGradient, kRowBlock>, blocks_for(rows, 1), kRowBlock, 0,
+           source, args);
   } else {
     const std::int64_t pieces = blocks_of(n, kPieceDimensions);
     RowTotals* partial = piece_totals(exec, rows * pieces);
-    launch(exec, likelihood_pieces<Source, T, kGradient>, blocks_for(rows * pieces, 1), kPieceThreads, 0,
-           source, args, pieces, partial);
+    launch(exec, likelihood_pieces<Data, Source, T, kGradient>, blocks_for(rows * pieces, 1), kPieceThreads,
+           0, source, args, pieces, partial);
     launch(exec, likelihood_finish_pieces<Source, T>, blocks_for(rows, kFinishBlock), kFinishBlock, 0, source,
            args, pieces, partial);
   }
@@ -46,11 +46,13 @@ void launch_rows(const CudaExec& exec, const Source& source, const LikelihoodArg
 
 template <class Source, class T>
 void run(const CudaExec& exec, const Source& source, const LikelihoodArgsOf<T>& args) {
-  if (args.want_gradient) {
-    launch_rows<true>(exec, source, args);
-  } else {
-    launch_rows<false>(exec, source, args);
-  }
+  with_storage_of<FamilyOf<Source>>(args.x, [&]<class Data>(Data) {
+    if (args.want_gradient) {
+      launch_rows<true, Data>(exec, source, args);
+    } else {
+      launch_rows<false, Data>(exec, source, args);
+    }
+  });
 }
 
 template <class T>

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <string>
@@ -13,6 +14,7 @@
 #include "host/check/tolerance.h"
 #include "kernels/likelihood/likelihood_reference.h"
 #include "kernels/likelihood/test_problem.h"
+#include "kernels/likelihood/unit.h"
 #include "tests/harness/parity.h"
 
 namespace felbo {
@@ -74,8 +76,8 @@ std::vector<double> tolerances(const std::vector<double>& scale, double k, doubl
   return out;
 }
 
-template <class T>
-void compare(Parity& parity, const std::string& what, ProblemOf<T>& p,
+template <class T, class Data>
+void compare(Parity& parity, const std::string& what, ProblemOf<T, Data>& p,
              const reference::LikelihoodOutcome<double>& want) {
   const std::int64_t n = p.size.dimensions;
   const double own = tolerance_of_own(p.which, n);
@@ -92,11 +94,11 @@ void compare(Parity& parity, const std::string& what, ProblemOf<T>& p,
   p.check_guards(parity, what);
 }
 
-template <class T = float>
+template <class T = float, class Data = float>
 void expect_parity(const Likelihood& which, Size size, Layout layout, int threads) {
-  const std::string what =
-      fmt::format("{} B {} S {} X {}", label(which), size.data, size.samples, size.dimensions);
-  ProblemOf<T> p(which, size, layout, static_cast<std::uint64_t>(size.dimensions));
+  const std::string what = fmt::format("{} B {} S {} X {} of {} bytes", label(which), size.data, size.samples,
+                                       size.dimensions, sizeof(Data));
+  ProblemOf<T, Data> p(which, size, layout, static_cast<std::uint64_t>(size.dimensions));
   const LikelihoodArgsOf<T> args = p.args();
   const auto want = reference::likelihood(which, p.input(static_cast<double>(args.grad_scale)));
   likelihood(test::exec(threads), which, args);
@@ -277,7 +279,117 @@ TEST(Likelihood, RowsAreWeighed) {
     expect_weighed_parity(likelihood_from_names("gaussian", variance, {}), {2, 2, 40001}, {}, 1);
 }
 
+// --- x stored as bytes and as bfloat16
+
+/// As the kernels and the CPU's spans cut rows: single elements, whole runs and what is left of them, a row
+/// of several spans or of a block; aligned and not, strided and not.
+template <class T, class Data>
+void expect_stored_parity(const Likelihood& which) {
+  for (const std::int64_t cols : {1, 7, 16, 17, 784, 785, 1023, 1024, 1025, 4099}) {
+    expect_parity<T, Data>(which, {2, 1, cols}, {}, 1);
+    expect_parity<T, Data>(which, {2, 2, cols}, {cols % 5, cols % 4}, 2);
+  }
+  expect_parity<T, Data>(which, {65, 2, 37}, {1, 3}, 3);
+}
+
+TEST(Likelihood, BytesMatchTheReference) {
+  for (const Likelihood& which : all_likelihoods()) expect_stored_parity<float, std::uint8_t>(which);
+}
+TEST(Likelihood, BFloat16DataMatchTheReference) {
+  for (const Likelihood& which : all_likelihoods()) expect_stored_parity<float, BFloat16>(which);
+}
+TEST(Likelihood, StoredDataMatchTheReferenceForLongRows) {
+  for (const Likelihood& which : all_likelihoods()) {
+    if (is_unit(which.family) || reference::is_coupled(which)) continue;  // of which no row is split
+    expect_parity<float, std::uint8_t>(which, {2, 1, 40001}, {3, 0}, 2);
+    expect_parity<float, BFloat16>(which, {1, 2, 40000}, {}, 2);
+  }
+}
+
+template <class T, class A, class B>
+void expect_same(ProblemOf<T, A>& a, ProblemOf<T, B>& b, const std::string& what) {
+  EXPECT_TRUE(test::same_bits(a.log_px.matrix(), b.log_px.matrix())) << what;
+  EXPECT_TRUE(test::same_bits(a.grad_own.matrix(), b.grad_own.matrix())) << what;
+  for (std::int64_t r = 0; r < a.rows; ++r) {
+    EXPECT_EQ(a.clamped.vector()(r), b.clamped.vector()(r)) << what;
+    EXPECT_EQ(0, std::memcmp(a.output.matrix().row(r), b.output.matrix().row(r),
+                             static_cast<std::size_t>(a.output.matrix().cols) * sizeof(T)))
+        << what << " row " << r;
+  }
+}
+
+/// Data stored as Data give the bits that floats of the same values give.
+template <class T, class Data>
+void expect_bits_of_floats(const Likelihood& which, Size size, Layout layout, bool want_gradient) {
+  ProblemOf<T, Data> stored(which, size, layout);
+  ProblemOf<T, float> floats(which, size);
+  const std::vector<double> x = checks::to_x(stored.x.matrix(), which);
+  for (std::int64_t i = 0; i < size.data * size.dimensions; ++i)
+    floats.x.vector()(i) = static_cast<float>(x[static_cast<std::size_t>(i)]);
+  likelihood(test::exec(2), which, stored.args(want_gradient));
+  likelihood(test::exec(2), which, floats.args(want_gradient));
+  expect_same(stored, floats,
+              fmt::format("{} B {} S {} X {} of {} bytes", label(which), size.data, size.samples,
+                          size.dimensions, sizeof(Data)));
+}
+template <class T>
+void expect_bits_of_floats(const Likelihood& which, Size size, Layout layout = {}) {
+  for (const bool want_gradient : {true, false}) {
+    expect_bits_of_floats<T, std::uint8_t>(which, size, layout, want_gradient);
+    expect_bits_of_floats<T, BFloat16>(which, size, layout, want_gradient);
+  }
+}
+
+TEST(Likelihood, StoredDataGiveTheBitsOfFloats) {
+  for (const Likelihood& which : all_likelihoods()) {
+    for (const std::int64_t cols : {1, 7, 16, 17, 784, 1028}) {
+      expect_bits_of_floats<float>(which, {3, 2, cols});
+      expect_bits_of_floats<float>(which, {3, 2, cols}, {cols % 5, cols % 4});
 #if defined(FELBO_TEST_CUDA)
+      expect_bits_of_floats<BFloat16>(which, {3, 2, cols}, {8, 0});
+      expect_bits_of_floats<BFloat16>(which, {3, 2, cols}, {cols % 5, cols % 4});
+#endif
+    }
+  }
+  for (const char* variance : {"unit", "per-element"})  // rows in pieces
+    expect_bits_of_floats<float>(likelihood_from_names("gaussian", variance, {}), {1, 1, 32772});
+}
+
+// Each byte is the float nearest to byte / divisor: under a unit Gaussian the gradient by a mean of 0 is x.
+TEST(Likelihood, BytesAreDividedToTheNearestFloat) {
+  const Likelihood which = likelihood_from_names("gaussian", "unit", {});
+  for (const float divisor : {255.0f, 1.0f, 28.0f, 0.7f, 1e30f, 1e-30f}) {
+    ProblemOf<float, std::uint8_t> p(which, {1, 1, 256});
+    for (std::int64_t j = 0; j < 256; ++j) {
+      p.x.matrix()(0, j) = static_cast<std::uint8_t>(j);
+      p.output.matrix()(0, j) = 0.0f;
+    }
+    LikelihoodArgs args = p.args(true, 1.0f);
+    args.x = XView(p.x.matrix(), divisor);
+    likelihood(test::exec(1), which, args);
+    for (std::int64_t j = 0; j < 256; ++j)
+      EXPECT_EQ(p.output.matrix()(0, j), static_cast<float>(j) / divisor) << j << " / " << divisor;
+  }
+}
+
+TEST(Likelihood, NanInBFloat16DataReachesItsRows) {
+  for (const Likelihood& which : all_likelihoods()) {
+    ProblemOf<float, BFloat16> p(which, {4, 2, 35});
+    p.x.matrix()(1, 34) = BFloat16(kNan);
+    likelihood(test::exec(2), which, p.args());
+    for (std::int64_t r = 0; r < 8; ++r)
+      EXPECT_EQ(std::isnan(p.log_px.vector()(r)), r / 2 == 1) << label(which);
+  }
+}
+
+#if defined(FELBO_TEST_CUDA)
+
+TEST(Likelihood, BFloat16OutputsOfStoredDataMatchTheReference) {
+  for (const Likelihood& which : all_likelihoods()) {
+    expect_stored_parity<BFloat16, std::uint8_t>(which);
+    expect_stored_parity<BFloat16, BFloat16>(which);
+  }
+}
 
 TEST(Likelihood, BFloat16MatchesTheReference) {
   for (const Likelihood& which : all_likelihoods()) {
@@ -346,7 +458,7 @@ TEST(Likelihood, RowsDoNotDependOnTheBatch) {
     Problem all(which, {6, 3, 101}), some(which, {6, 3, 101});
     likelihood(test::exec(2), which, all.args());
     LikelihoodArgs args = some.args();
-    args.x = args.x.row_slice(2, 2);
+    args.x = some.x.matrix().row_slice(2, 2);
     args.output = args.output.row_slice(6, 6);
     args.log_px_given_z = args.log_px_given_z.slice(6, 6);
     args.clamped = args.clamped.slice(6, 6);
@@ -598,6 +710,8 @@ TEST(Likelihood, RefusesShapesThatDisagree) {
     EXPECT_TRUE(test::same_bits(p.output.matrix(), Problem(which, {3, 2, 10}).output.matrix())) << part;
   };
   refused([](auto& a) { a.x.cols = 0; }, "x has no columns");
+  for (const float divisor : {0.0f, -1.0f, kNan, 2e30f})
+    refused([&](auto& a) { a.x.divisor = divisor; }, "the divisor of x must lie in [1e-30, 1e+30], got");
   refused([](auto& a) { a.samples = 0; }, "samples must be at least 1, got 0");
   refused([](auto& a) { a.samples = 3; }, "output must be 9 x 10 (3 x 3 rows of 1 x 10 numbers), got 6 x 10");
   refused([](auto& a) { a.output.cols = 9; }, "output must be 6 x 10");

@@ -1,7 +1,7 @@
 // Two passes over a row by a warp or a block: the sums first, then log p and the gradient by the pass of
 // row.cuh. Between them the row stays in the cache.
 //
-// Bytes an element in floats: 12; in bfloat16 8.
+// Bytes an element: 8 of the logits and their gradient, 4 in bfloat16, and those that x is stored in.
 #pragma once
 
 #include "kernels/likelihood/likelihood.cuh"
@@ -19,16 +19,18 @@ struct MultinomialSums {
 template <int kThreads, class T>
 __device__ MultinomialSums multinomial_sums(const LikelihoodArgsOf<T>& args, std::int64_t r, int thread) {
   constexpr int kRun = kRunOf<T>;
-  const float* x = args.x.row(r / args.samples);
+  const XRow<AnyStorage> x = args.x.row(r / args.samples);
   const T* logits = args.output.row(r);
   const std::int64_t n = args.x.cols;
-  const bool x_aligned = aligned<kRun>(x), logits_aligned = aligned<kRun>(logits);
+  const bool counts_aligned = x_aligned<kRun>(x), logits_aligned = aligned<kRun>(logits);
   MultinomialSums sums;
   for (std::int64_t run = thread; run < runs<T>(n); run += kThreads) {
     const std::int64_t col = kRun * run;
+    XRun<AnyStorage, kRun> stored;
     float counts[kRun], values[kRun];
-    load_run(x + col, n - col, x_aligned, counts);
+    load_x(x, col, n - col, counts_aligned, stored);
     load_run(logits + col, n - col, logits_aligned, values);
+    x_of_run(x, stored, counts);
 #pragma unroll
     for (int i = 0; i < kRun; ++i) sums.count += static_cast<double>(counts[i]);
     sums.exponentials.add(values, n - col);
@@ -53,7 +55,7 @@ __global__ void __launch_bounds__(RowGroup<kThreads>::kBlock,
   if (!idle) {
     const auto family =
         MultinomialRow::of(sums.exponentials.max, static_cast<float>(sums.exponentials.total), count);
-    const auto row = row_pointers<kGradient, MultinomialRow>(args, r);
+    const auto row = row_pointers<kGradient, MultinomialRow, AnyStorage>(args, r);
     totals = pass_over_runs<kGradient, kThreads>(family, row, Group::thread(), runs<T>(row.n),
                                                  kGradient ? row_grad_scale(args, r) : 0.0f);
   }

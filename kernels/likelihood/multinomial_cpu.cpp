@@ -1,5 +1,7 @@
 #include "kernels/likelihood/multinomial.h"
 
+#include <algorithm>
+
 #include "kernels/likelihood/likelihood_check.h"
 #include "kernels/likelihood/row_cpu.h"
 #include "kernels/likelihood/rows_cpu.h"
@@ -10,16 +12,28 @@ namespace {
 
 constexpr auto kForget = [](std::int64_t, float) {};
 
+/// The counts of a row, added up in the order of lane_sum.
+double count_of_row(const XRow<AnyStorage>& x, std::int64_t n) {
+  double count = 0.0;
+  float room[kLaneSpan];
+  for (std::int64_t begin = 0; begin < n; begin += kLaneSpan) {
+    const std::int64_t end = std::min(begin + kLaneSpan, n);
+    const float* span = x.span(begin, end, room);
+    count += lane_sum(end - begin, [span](std::int64_t j) { return span[j]; });
+  }
+  return count;
+}
+
 template <bool kGradient>
 float log_p_of_row(const LikelihoodArgs& args, std::int64_t r) {
   const std::int64_t n = args.x.cols;
-  const float* x = args.x.row(r / args.samples);
+  const XRow<AnyStorage> x = args.x.row(r / args.samples);
   float* l = args.output.row(r);
-  const auto count = static_cast<float>(lane_sum(n, [x](std::int64_t j) { return x[j]; }));
+  const auto count = static_cast<float>(count_of_row(x, n));
   const float max = softmax_cpu::largest(l, n);
   const float sum = softmax_cpu::sum_of_exponentials(l, n, max, kForget);
-  const RowTotals totals = pass_over_row<kGradient>(MultinomialRow::of(max, sum, count), n, XRow<float>{x}, l,
-                                                    l, row_grad_scale(args, r), row_weight(args, r), nullptr);
+  const RowTotals totals = pass_over_row<kGradient>(MultinomialRow::of(max, sum, count), n, x, l, l,
+                                                    row_grad_scale(args, r), row_weight(args, r), nullptr);
   return static_cast<float>(totals.log_p + MultinomialRow::constant(count));
 }
 

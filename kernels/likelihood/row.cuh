@@ -2,6 +2,8 @@
 // reads each element of x and of the decoder's output once, adds up log p and writes the gradient.
 #pragma once
 
+#include <cstring>
+
 #include "kernels/common/cuda/reduce.cuh"
 #include "kernels/common/cuda/vector.cuh"
 #include "kernels/likelihood/row.h"
@@ -28,12 +30,99 @@ struct RowPointers {
   }
 };
 
+// A run of x: typed data become floats when they are loaded. What is of any storage is kept as it is stored
+// until it is needed, so that other loads need not wait for it.
+
+template <class Data, int kRun>
+struct XRun {
+  float element[kRun];
+};
+template <int kRun>
+struct XRun<AnyStorage, kRun> {
+  std::uint32_t word[kRun];  // of which narrow elements fill the first ones
+};
+
+/// p[0] ... p[min(count, N) - 1] and zeros, N elements, packed as they lie in memory. `vector` promises
+/// aligned<N>(p).
+template <class T, int N>
+__device__ inline void load_words(const T* p, std::int64_t count, bool vector, std::uint32_t (&word)[N]) {
+  constexpr int kPack = kPackOf<T, N>;
+#pragma unroll
+  for (int first = 0; first < N; first += kPack) {
+    Pack<T, kPack> pack{};
+    if (vector && count >= N) {
+      pack = *reinterpret_cast<const Pack<T, kPack>*>(p + first);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) {
+        if (first + i < count) pack.v[i] = p[first + i];
+      }
+    }
+    std::memcpy(word + first * static_cast<int>(sizeof(T)) / 4, &pack, sizeof(pack));
+  }
+}
+
+template <class Data, int kRun>
+__device__ void load_x(const XRow<Data>& x, std::int64_t col, std::int64_t left, bool vector,
+                       XRun<Data, kRun>& run) {
+  load_run(x.data + col, left, vector, run.element);
+}
+template <int kRun>
+__device__ void load_x(const XRow<AnyStorage>& x, std::int64_t col, std::int64_t left, bool vector,
+                       XRun<AnyStorage, kRun>& run) {
+  if (x.storage == XStorage::kFloat) {
+    load_words(x.as<float>().data + col, left, vector, run.word);
+  } else if (x.storage == XStorage::kByte) {
+    load_words(x.as<std::uint8_t>().data + col, left, vector, run.word);
+  } else {
+    load_words(x.as<BFloat16>().data + col, left, vector, run.word);
+  }
+}
+
+/// x of a run.
+template <class Data, int kRun>
+__device__ void x_of_run(const XRow<Data>& x, const XRun<Data, kRun>& run, float (&out)[kRun]) {
+#pragma unroll
+  for (int i = 0; i < kRun; ++i) out[i] = x.scale(run.element[i]);
+}
+template <int kRun>
+__device__ void x_of_run(const XRow<AnyStorage>& x, const XRun<AnyStorage, kRun>& run, float (&out)[kRun]) {
+  if (x.storage == XStorage::kFloat) {
+#pragma unroll
+    for (int i = 0; i < kRun; ++i) out[i] = math::from_bits(static_cast<std::int32_t>(run.word[i]));
+  } else if (x.storage == XStorage::kByte) {
+#pragma unroll
+    for (int i = 0; i < kRun; ++i) {
+      const std::uint32_t byte = run.word[i / 4] >> 8 * (i % 4) & 0xffu;
+      out[i] = x.intensity(static_cast<float>(byte));
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < kRun; ++i) {
+      const std::uint32_t bits = i % 2 == 0 ? run.word[i / 2] << 16 : run.word[i / 2] & 0xffff0000u;
+      out[i] = math::from_bits(static_cast<std::int32_t>(bits));
+    }
+  }
+}
+
+/// Whether runs of kRun elements of x can be moved at once.
+template <int kRun, class Data>
+__device__ bool x_aligned(const XRow<Data>& x) {
+  if constexpr (std::is_same_v<Data, AnyStorage>) {
+    if (x.storage == XStorage::kFloat) return aligned<kRun>(x.template as<float>().data);
+    return x.storage == XStorage::kByte ? aligned<kRun>(x.template as<std::uint8_t>().data)
+                                        : aligned<kRun>(x.template as<BFloat16>().data);
+  } else {
+    return aligned<kRun>(x.data);
+  }
+}
+
 /// Without kGradient `grad` is not looked at.
 template <bool kGradient, int kOutputs, class Data, class T>
 __device__ RowPointers<Data, kOutputs, T> row_pointers(const XRow<Data>& x, const T* output, T* grad,
                                                        std::int64_t n) {
   constexpr int kRun = kRunOf<T>;
-  RowPointers<Data, kOutputs, T> row{x, output, grad, n, aligned<kRun>(x.data), {}, {}};
+  RowPointers<Data, kOutputs, T> row{x, output, grad, n, x_aligned<kRun>(x), {}, {}};
 #pragma unroll
   for (int k = 0; k < kOutputs; ++k) {
     row.output_aligned[k] = aligned<kRun>(output + k * n);
@@ -43,20 +132,20 @@ __device__ RowPointers<Data, kOutputs, T> row_pointers(const XRow<Data>& x, cons
 }
 
 /// A run of dimensions of a row, in registers.
-template <int kOutputs, int kRun>
+template <class Data, int kOutputs, int kRun>
 struct RowRun {
-  float x[kRun];
+  XRun<Data, kRun> x;
   float output[kOutputs][kRun];
 };
 
 /// kWhole promises that the run is whole and the row aligned.
 template <bool kWhole, class Data, int kOutputs, class T>
-__device__ RowRun<kOutputs, kRunOf<T>> load_row_run(const RowPointers<Data, kOutputs, T>& row,
-                                                    std::int64_t run) {
+__device__ RowRun<Data, kOutputs, kRunOf<T>> load_row_run(const RowPointers<Data, kOutputs, T>& row,
+                                                          std::int64_t run) {
   constexpr int kRun = kRunOf<T>;
   const std::int64_t col = kRun * run, left = kWhole ? kRun : row.n - col;
-  RowRun<kOutputs, kRun> values;
-  load_run(row.x.data + col, left, kWhole || row.x_aligned, values.x);
+  RowRun<Data, kOutputs, kRun> values;
+  load_x(row.x, col, left, kWhole || row.x_aligned, values.x);
 #pragma unroll
   for (int k = 0; k < kOutputs; ++k) {
     load_run(row.output + k * row.n + col, left, kWhole || row.output_aligned[k], values.output[k]);
@@ -76,10 +165,12 @@ __device__ constexpr bool loads_ahead() {
 /// exact as a short one.
 template <bool kGradient, bool kWhole, class Family, class Data, class T>
 __device__ void add_row_run(const Family& family, const RowPointers<Data, Family::kOutputs, T>& row,
-                            std::int64_t run, RowRun<Family::kOutputs, kRunOf<T>> values, float grad_scale,
-                            RowTotals& totals) {
+                            std::int64_t run, RowRun<Data, Family::kOutputs, kRunOf<T>> values,
+                            float grad_scale, RowTotals& totals) {
   constexpr int kOutputs = Family::kOutputs, kRun = kRunOf<T>;
   const std::int64_t col = kRun * run, left = kWhole ? kRun : row.n - col;
+  float x[kRun];
+  x_of_run(row.x, values.x, x);
   float log_p = 0.0f, excess = 0.0f, own = 0.0f;
 #pragma unroll
   for (int i = 0; i < kRun; ++i) {
@@ -87,7 +178,7 @@ __device__ void add_row_run(const Family& family, const RowPointers<Data, Family
     float in[kOutputs];
 #pragma unroll
     for (int k = 0; k < kOutputs; ++k) in[k] = values.output[k][i];
-    const auto terms = family(row.x.scale(values.x[i]), in, col + i);
+    const auto terms = family(x[i], in, col + i);
     log_p += terms.log_p;
     if constexpr (Family::kExcess) excess = math::join_excess(excess, terms.excess);
     if constexpr (Family::kClamps) totals.clamped += terms.clamped;

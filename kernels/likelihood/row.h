@@ -1,17 +1,16 @@
-// What a pass over a row of log p(x|z) has in common on every device: where x comes from, what the row adds
-// up to, and where a family gets its numbers.
+// What a pass over a row of log p(x|z) has in common on every device: what the row adds up to, and where a
+// family gets its numbers.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <stdexcept>
-#include <type_traits>
 #include <utility>
 
-#include "kernels/gather/gather_math.h"
 #include "kernels/likelihood/bernoulli.h"
 #include "kernels/likelihood/gaussian.h"
 #include "kernels/likelihood/likelihood.h"
+#include "kernels/likelihood/x_view.h"
 
 namespace felbo {
 
@@ -20,37 +19,6 @@ struct RowTotals {
   double log_p = 0.0;
   double own = 0.0;
   std::int32_t clamped = 0;
-};
-
-/// From an element of the data to x: floats as they stand, bytes as byte / divisor.
-template <class Data>
-struct XScale;
-template <>
-struct XScale<float> {
-  static XScale of(float /*divisor*/) { return {}; }
-  FELBO_HD float operator()(float element) const { return element; }
-};
-template <>
-struct XScale<std::uint8_t> {
-  gather_math::ByteIntensity intensity;
-  static XScale of(float divisor) { return {gather_math::ByteIntensity::of(divisor)}; }
-  FELBO_HD float operator()(float element) const { return intensity(element); }
-};
-
-template <class Data>
-struct XRow {
-  const Data* data;
-  XScale<Data> scale = {};
-
-  /// Elements [begin, end) in floats, for the CPU: where they stand, or else in `room`.
-  const float* span(std::int64_t begin, std::int64_t end, float* room) const {
-    if constexpr (std::is_same_v<Data, float>) {
-      return data + begin;
-    } else {
-      for (std::int64_t j = begin; j < end; ++j) room[j - begin] = scale(static_cast<float>(data[j]));
-      return room;
-    }
-  }
 };
 
 // A source makes a family from numbers that the host knows or, for parameters of the family's own, from

@@ -27,9 +27,9 @@ void pass_over_block(const Family& family, double row_constant, const Likelihood
   const std::int64_t n = args.x.cols;
   if (kGradient && Family::kOwn == OwnParameters::kPerDimension) std::fill_n(own_sums, n, 0.0f);
   for (std::int64_t r = begin; r < end; ++r) {
-    const XRow<float> x{args.x.row(r / args.samples)};
-    const RowTotals totals = pass_over_row<kGradient>(family, n, x, args.output.row(r), args.output.row(r),
-                                                      row_grad_scale(args, r), row_weight(args, r), own_sums);
+    const RowTotals totals =
+        pass_over_row<kGradient>(family, n, args.x.row(r / args.samples), args.output.row(r),
+                                 args.output.row(r), row_grad_scale(args, r), row_weight(args, r), own_sums);
     args.log_px_given_z(r) = static_cast<float>(totals.log_p + row_constant);
     args.clamped(r) = totals.clamped;
     if (kGradient && Family::kOwn == OwnParameters::kOne)

@@ -24,8 +24,9 @@ struct Layout {
   std::int64_t gap = 0, offset = 0;
 };
 
-/// Arguments of one call in guarded memory, with inputs from a fixed seed. T: how the output is stored.
-template <class T>
+/// Arguments of one call in guarded memory, with inputs from a fixed seed. T: how the output is stored; Data:
+/// how x is.
+template <class T, class Data = float>
 class ProblemOf {
  public:
   ProblemOf(const Likelihood& which, Size size, Layout layout = {}, std::uint64_t seed = 1)
@@ -39,15 +40,14 @@ class ProblemOf {
         grad_own(1, which.own_parameters(size.dimensions), 0, layout.offset),
         scratch(1, likelihood_scratch(which, rows, size.dimensions), 0, layout.offset),
         clamped(1, rows) {
-    fill_normal(x.matrix(), seed);
+    checks::fill_observations(x.matrix(), which, seed);
     fill_normal(output.matrix(), seed + 1, 1.5f);
     fill_normal(own.matrix(), seed + 2, 0.8f);
-    checks::to_observations(x.matrix(), which);
   }
 
   LikelihoodArgsOf<T> args(bool want_gradient = true, float grad_scale = -0.37f) {
     LikelihoodArgsOf<T> a;
-    a.x = x.matrix();
+    a.x = checks::x_view(x.matrix(), which);
     a.samples = static_cast<int>(size.samples);
     a.output = output.matrix();
     a.own = own.vector();
@@ -65,7 +65,7 @@ class ProblemOf {
     return {size.data,
             size.samples,
             size.dimensions,
-            to_double(x.matrix()),
+            checks::to_x(x.matrix(), which),
             to_double(output.matrix()),
             to_double(own.matrix()),
             grad_scale};
@@ -84,7 +84,7 @@ class ProblemOf {
   Likelihood which;
   Size size;
   std::int64_t rows;
-  Guarded<float> x;
+  Guarded<Data> x;
   Guarded<T> output;
   Guarded<float> own, log_px, grad_own, scratch;
   Guarded<std::int32_t> clamped;
@@ -106,7 +106,7 @@ inline OneElement evaluate(const Likelihood& which, float x, const std::vector<f
   Array<std::int32_t> clamped(1);
   const std::int64_t owned = which.own_parameters(1);
   LikelihoodArgs args;
-  args.x = {x_at.data(), 1, 1};
+  args.x = View<const float, 2>(x_at.data(), 1, 1);
   args.output = {grad.data(), 1, static_cast<std::int64_t>(grad.size())};
   args.own = {own_at.data(), owned};
   args.log_px_given_z = {log_px.data(), 1};

@@ -109,26 +109,28 @@ __global__ void __launch_bounds__(kOneBlock)
 inline constexpr std::int64_t kWarpPerUnitRow = 1024;
 inline constexpr int kUnitRowBlock = 256;
 
-template <bool kGradient, class Source, class T>
+template <bool kGradient, class Data, class Source, class T>
 void launch_rows(const CudaExec& exec, const Source& source, const LikelihoodArgsOf<T>& args) {
   using Group = RowGroup<32>;
   const std::int64_t rows = args.output.rows;
   if (args.x.cols <= kWarpPerUnitRow) {
-    launch(exec, likelihood_rows<Source, T, kGradient, 32>, blocks_for(rows, Group::kRows), Group::kBlock, 0,
-           source, args);
+    launch(exec, likelihood_rows<Data, Source, T, kGradient, 32>, blocks_for(rows, Group::kRows),
+           Group::kBlock, 0, source, args);
   } else {
-    launch(exec, likelihood_rows<Source, T, kGradient, kUnitRowBlock>, blocks_for(rows, 1), kUnitRowBlock, 0,
-           source, args);
+    launch(exec, likelihood_rows<Data, Source, T, kGradient, kUnitRowBlock>, blocks_for(rows, 1),
+           kUnitRowBlock, 0, source, args);
   }
 }
 
 template <class Source, class T>
 void run_rows(const CudaExec& exec, const Source& source, const LikelihoodArgsOf<T>& args) {
-  if (args.want_gradient) {
-    launch_rows<true>(exec, source, args);
-  } else {
-    launch_rows<false>(exec, source, args);
-  }
+  with_storage_of<FamilyOf<Source>>(args.x, [&]<class Data>(Data) {
+    if (args.want_gradient) {
+      launch_rows<true, Data>(exec, source, args);
+    } else {
+      launch_rows<false, Data>(exec, source, args);
+    }
+  });
 }
 
 /// A given spread is worked out here; own ones on the device.
