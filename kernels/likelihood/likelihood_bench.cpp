@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <type_traits>
 
 #include "benchmarks/op_bench.h"
 #include "kernels/likelihood/likelihood_work.h"
@@ -10,14 +11,18 @@
 namespace felbo {
 namespace {
 
-template <class Exec>
-struct Problem {
-  Problem(const Exec& exec, const bench::Shape& shape, const Likelihood& which, bool want_gradient)
+template <class Exec, class Data>
+struct ProblemOf {
+  ProblemOf(const Exec& exec, const bench::Shape& shape, const Likelihood& which, bool want_gradient)
       : exec(exec), which(which), want_gradient(want_gradient), rows(shape[0]), cols(shape[1]) {}
 
   void operator()() const {
     LikelihoodArgs args;
-    args.x = x.matrix(rows, cols);
+    if constexpr (std::is_same_v<Data, std::uint8_t>) {
+      args.x = XView(x.matrix(rows, cols), 255.0f);
+    } else {
+      args.x = x.matrix(rows, cols);
+    }
     args.output = output.matrix(rows, cols * which.outputs());
     args.own = own.view();
     args.want_gradient = want_gradient;
@@ -36,23 +41,39 @@ struct Problem {
   Buffer<Exec, float> output = bench::filled<float>(exec, rows* cols* which.outputs(), [](std::int64_t i) {
     return 0.01f * static_cast<float>(i % 1999 - 999);
   });
-  Buffer<Exec, float> x =
-      bench::filled<float>(exec, rows* cols, [](std::int64_t i) { return i % 7 < 2 ? 1.0f : 0.0f; });
+  Buffer<Exec, Data> x = bench::filled<Data>(exec, rows* cols, [](std::int64_t i) {
+    constexpr float kOne = std::is_same_v<Data, std::uint8_t> ? 255.0f : 1.0f;
+    return static_cast<Data>(i % 7 < 2 ? kOne : 0.0f);
+  });
   Buffer<Exec, float> log_px{exec, rows}, own{exec, own_size}, grad_own{exec, own_size};
   Buffer<Exec, float> scratch{exec, likelihood_scratch(which, rows, cols)};
   Buffer<Exec, std::int32_t> clamped{exec, rows};
 };
+template <class Exec>
+using OfFloats = ProblemOf<Exec, float>;
+template <class Exec>
+using OfBytes = ProblemOf<Exec, std::uint8_t>;
+template <class Exec>
+using OfBFloat16 = ProblemOf<Exec, BFloat16>;
 
+template <template <class> class P = OfFloats>
 void add(const std::string& label, const std::string& name, const std::string& variance, bool gradient,
-         int categories, std::vector<bench::Shape> usual) {
+         int categories, std::vector<bench::Shape> usual, std::int64_t data_bytes = 4) {
   const Likelihood which = likelihood_from_names(name, variance, {}, 5.0f, categories);
-  bench::add_op<Problem>(
+  bench::add_op<P>(
       "likelihood/" + label, {"B", "X"}, std::move(usual),
-      [=](const bench::Shape& s) { return likelihood_work(which, s[0], s[1], gradient); }, which, gradient);
+      [=](const bench::Shape& s) { return likelihood_work(which, s[0], s[1], gradient, data_bytes); }, which,
+      gradient);
 }
 /// A usual batch; and one of 257 MB of traffic or more.
 void add(const std::string& label, const std::string& name, const std::string& variance, bool gradient) {
   add(label, name, variance, gradient, 256, {{128, 784}, {40960, 784}});
+}
+/// The same of x stored as bytes and as bfloat16.
+void add_stored(const std::string& label, const std::string& name, const std::string& variance) {
+  const std::vector<bench::Shape> usual{{128, 784}, {40960, 784}};
+  add<OfBytes>(label + "_bytes", name, variance, true, 256, usual, 1);
+  add<OfBFloat16>(label + "_bf16_data", name, variance, true, 256, usual, 2);
 }
 
 const bool kAdded = [] {
@@ -62,6 +83,9 @@ const bool kAdded = [] {
   add("gaussian_learned", "gaussian", "learned", true);
   add("gaussian_per_dimension", "gaussian", "per-dimension", true);
   add("gaussian_per_element", "gaussian", "per-element", true);
+  add_stored("bernoulli", "bernoulli", "unit");
+  add_stored("gaussian_unit", "gaussian", "unit");
+  add_stored("poisson", "poisson", "unit");
   add("continuous_bernoulli", "continuous-bernoulli", "unit", true);
   add("poisson", "poisson", "unit", true);
   add("multinomial", "multinomial", "unit", true);

@@ -52,9 +52,11 @@ double likelihood_operations(const Likelihood& which, bool gradient) {
   }
 }
 
-Work likelihood_work(const Likelihood& which, std::int64_t rows, std::int64_t dimensions, bool gradient) {
-  const double numbers = 1.0 + (gradient ? 2.0 : 1.0) * which.outputs();
-  return work_of(rows * dimensions, 4.0 * numbers, likelihood_operations(which, gradient));
+Work likelihood_work(const Likelihood& which, std::int64_t rows, std::int64_t dimensions, bool gradient,
+                     std::int64_t data_bytes) {
+  const double numbers = (gradient ? 2.0 : 1.0) * which.outputs(), quotient = data_bytes == 1 ? 1.0 : 0.0;
+  return work_of(rows * dimensions, static_cast<double>(data_bytes) + 4.0 * numbers,
+                 likelihood_operations(which, gradient) + quotient);
 }
 
 }  // namespace felbo

@@ -7,10 +7,12 @@ namespace felbo {
 
 struct Likelihood;
 
-/// Of `rows` rows of X dimensions, one sample a datum: x and the decoder's output read, its gradient written
-/// if wanted (what own parameters have a column is left out). Operations: those that the family declares
-/// (kOperations), or for a softmax those of a dimension and of a logit.
-Work likelihood_work(const Likelihood& which, std::int64_t rows, std::int64_t dimensions, bool gradient);
+/// Of `rows` rows of X dimensions, one sample a datum: x read, an element of `data_bytes`, and the decoder's
+/// output read, its gradient written if wanted (what own parameters have a column is left out). Operations:
+/// those that the family declares (kOperations), or for a softmax those of a dimension and of a logit; and
+/// the quotient of each byte.
+Work likelihood_work(const Likelihood& which, std::int64_t rows, std::int64_t dimensions, bool gradient,
+                     std::int64_t data_bytes = 4);
 /// Operations of one element of x.
 double likelihood_operations(const Likelihood& which, bool gradient);
 

@@ -67,6 +67,7 @@ struct Number {
   template <class N>
   requires std::is_arithmetic_v<N>
   constexpr Number(N number) : value(static_cast<double>(number)) {}
+  explicit Number(felbo::BFloat16 number) : value(static_cast<float>(number)) {}
   template <class N>
   requires std::is_arithmetic_v<N>
   constexpr explicit operator N() const { return static_cast<N>(value); }

@@ -67,9 +67,9 @@ std::vector<LossFamily> loss_families() {
   return families;
 }
 
-Work declared_likelihood(const LossFamily& family, std::int64_t rows, std::int64_t dimensions,
-                         bool gradient) {
-  return likelihood_work(likelihood_of(family), rows, dimensions, gradient);
+Work declared_likelihood(const LossFamily& family, std::int64_t rows, std::int64_t dimensions, bool gradient,
+                         std::int64_t data_bytes) {
+  return likelihood_work(likelihood_of(family), rows, dimensions, gradient, data_bytes);
 }
 Work declared_elbo_loss(const LossFamily& family, std::int64_t batch, std::int64_t dimensions,
                         std::int64_t latent, std::int64_t samples, std::int64_t data_bytes, bool gradient) {

@@ -31,7 +31,8 @@ struct LossFamily {
 /// Every family, those with a variance with every source of it (a unit variance is a given one).
 std::vector<LossFamily> loss_families();
 
-Work declared_likelihood(const LossFamily& family, std::int64_t rows, std::int64_t dimensions, bool gradient);
+Work declared_likelihood(const LossFamily& family, std::int64_t rows, std::int64_t dimensions, bool gradient,
+                         std::int64_t data_bytes);
 Work declared_elbo_loss(const LossFamily& family, std::int64_t batch, std::int64_t dimensions,
                         std::int64_t latent, std::int64_t samples, std::int64_t data_bytes, bool gradient);
 

@@ -60,29 +60,55 @@ class LossWork : public testing::TestWithParam<felbo::test::LossFamily> {
   void SetUp() override { current = GetParam(); }
 };
 
+/// A call of likelihood() on R rows of x.
+counting::Tally count_likelihood(const felbo_counted::XView& x, bool gradient) {
+  const int64_t R = x.rows, X = x.cols, own_size = likelihood_under_test().own_parameters(X),
+                wide = X * current.outputs;
+  Array output(R * wide), own(own_size), log_px(R), grad_own(own_size), scratch((R + 8) * X);
+  std::vector<std::int32_t> clamped(static_cast<std::size_t>(R));
+  likelihood(CpuExec(1), likelihood_under_test(),
+             felbo_counted::LikelihoodArgs{.x = x,
+                                           .output = output.matrix(R, wide),
+                                           .own = own.view(),
+                                           .want_gradient = gradient,
+                                           .log_px_given_z = log_px.view(),
+                                           .grad_own = grad_own.view(),
+                                           .scratch = scratch.view(),
+                                           .clamped = {clamped.data(), R}});
+  return tally({&output, &log_px, &grad_own});
+}
+
 TEST_P(LossWork, Likelihood) {
   for (const bool gradient : {true, false}) {
     expect_declared(
         current.name + (gradient ? "" : " without gradient"),
         [&](int64_t R, int64_t X) {
-          const int64_t own_size = likelihood_under_test().own_parameters(X), wide = X * current.outputs;
-          Array x(R * X, 1), output(R * wide), own(own_size), log_px(R), grad_own(own_size),
-              scratch((R + 8) * X);
-          std::vector<std::int32_t> clamped(static_cast<std::size_t>(R));
-          likelihood(CpuExec(1), likelihood_under_test(),
-                     felbo_counted::LikelihoodArgs{.x = x.matrix(R, X),
-                                                   .output = output.matrix(R, wide),
-                                                   .own = own.view(),
-                                                   .want_gradient = gradient,
-                                                   .log_px_given_z = log_px.view(),
-                                                   .grad_own = grad_own.view(),
-                                                   .scratch = scratch.view(),
-                                                   .clamped = {clamped.data(), R}});
-          return tally({&output, &log_px, &grad_own});
+          Array x(R * X, 1);
+          return count_likelihood(x.matrix(R, X), gradient);
         },
         [&](int64_t R, int64_t X) {
-          return felbo::test::declared_likelihood(current, R, X, gradient) +
+          return felbo::test::declared_likelihood(current, R, X, gradient, 4) +
                  felbo::work_of(R * X, 0.0, current.again(gradient));
+        });
+  }
+}
+
+// Bytes are no numbers that count: a byte an element is what the declaration has beside all other arrays. A
+// multinomial divides each again for its second pass.
+TEST_P(LossWork, LikelihoodOfBytes) {
+  const double divided_again = current.family_name == "multinomial" ? 1.0 : 0.0;
+  for (const bool gradient : {true, false}) {
+    expect_declared(
+        current.name + (gradient ? "" : " without gradient"),
+        [&](int64_t R, int64_t X) {
+          std::vector<std::uint8_t> x(static_cast<std::size_t>(R * X), 1);
+          counting::Number divisor = 1;
+          divisor.node = counting::add_node({});  // so that what is made of it counts
+          return count_likelihood({View<const std::uint8_t, 2>(x.data(), R, X), divisor}, gradient);
+        },
+        [&](int64_t R, int64_t X) {
+          return felbo::test::declared_likelihood(current, R, X, gradient, 1) +
+                 felbo::work_of(R * X, -1.0, current.again(gradient) + divided_again);
         });
   }
 }
