@@ -230,9 +230,9 @@ TEST(Likelihood, MatchesTheReferenceForLongRows) {
 }
 
 /// The gradients of weighed rows against those of each row alone at its own scale.
-template <class T = float>
+template <class T = float, class Data = float>
 void expect_weighed_parity(const Likelihood& which, Size size, Layout layout, int threads) {
-  ProblemOf<T> p(which, size, layout, static_cast<std::uint64_t>(size.dimensions));
+  ProblemOf<T, Data> p(which, size, layout, static_cast<std::uint64_t>(size.dimensions));
   LikelihoodArgsOf<T> args = p.args();
   test::Array<float> weight;
   for (std::int64_t r = 0; r < p.rows; ++r) {
@@ -273,10 +273,16 @@ TEST(Likelihood, RowsAreWeighed) {
     for (const int samples : {1, 5}) expect_weighed_parity(which, {9, samples, 33}, {1, 1}, 2);
     expect_weighed_parity(which, {35, 2, 7}, {}, 3);
     expect_weighed_parity(which, {2, 2, 1025}, {2, 0}, 1);  // a block a row
+    // Kernels that light families have beside those for floats.
+    expect_weighed_parity<float, std::uint8_t>(which, {9, 2, 33}, {1, 1}, 2);
+    expect_weighed_parity<float, std::uint8_t>(which, {1, 2, 1028}, {}, 1);
   }
   // Rows in pieces, one output a dimension and two.
-  for (const char* variance : {"learned", "per-element"})
-    expect_weighed_parity(likelihood_from_names("gaussian", variance, {}), {2, 2, 40001}, {}, 1);
+  for (const char* variance : {"learned", "per-element"}) {
+    const Likelihood which = likelihood_from_names("gaussian", variance, {});
+    expect_weighed_parity(which, {2, 2, 40001}, {}, 1);
+    expect_weighed_parity<float, BFloat16>(which, {1, 2, 40000}, {}, 1);
+  }
 }
 
 // --- x stored as bytes and as bfloat16
