@@ -15,12 +15,13 @@
 
 namespace felbo::bench {
 
-/// Of ops, on a CPU. T is float.
+/// Of ops, copies and fills, on a CPU. T is float.
 template <class T>
 std::int64_t launches_of_step(const CpuExec& exec, StepShape shape) {
   shape.batch = std::min<std::int64_t>(shape.batch, 2);  // the same ops whatever the batch
   const CountedExec counted(exec.threads());
   SteppedModel<CountedExec, T> step(counted, shape);
+  step.lay_out();
   counted.ops().clear();
   step();
   return static_cast<std::int64_t>(counted.ops().size());

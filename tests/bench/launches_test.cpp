@@ -5,6 +5,15 @@
 
 #include "tests/harness/parity.h"
 
+#if FELBO_TEST_CUDA
+#if __has_include("cuda_runtime.h")
+#include "cuda_runtime.h"
+#endif
+#if defined(FELBO_EMULATED_CUDA)
+#include "tests/emulator/emulator.h"
+#endif
+#endif
+
 namespace felbo::bench {
 namespace {
 
@@ -51,6 +60,31 @@ TEST(Launches, OnADeviceAreTheNodesOfTheGraph) {
   EXPECT_GE(deep, shallow + 6);
   EXPECT_EQ(deeper - deep, deep - shallow);
 }
+
+#if defined(FELBO_EMULATED_CUDA)
+// What `felbo bench step` says is what the emulated runtime sees done: op by op in the first step, by the
+// recorded graph in those behind it.
+template <class T>
+void expect_counted(const CudaExec& exec, const StepShape& shape) {
+  const std::int64_t said = launches_of_step<T>(exec, shape);
+  SteppedModel<CudaExec, T> step(exec, shape);
+  step.lay_out();
+  for (int i = 0; i < 3; ++i) {
+    exec.synchronize();
+    const std::int64_t before = emulator::work_done();
+    step();
+    exec.synchronize();
+    EXPECT_EQ(emulator::work_done() - before, said) << "step " << i;
+  }
+}
+TEST(Launches, AreThoseThatTheEmulatedRuntimeSees) {
+  const test::ExecHandle exec = test::open_exec(1);
+  for (const auto& hidden : {std::vector<std::int64_t>{5}, {8, 16}}) {
+    expect_counted<float>(exec, shape_of(hidden));
+    expect_counted<BFloat16>(exec.with_precision(Precision::kBf16), shape_of(hidden));
+  }
+}
+#endif
 
 // A kernel that is launched for nothing is seen.
 TEST(Launches, OneLaunchMoreIsOneMore) {

@@ -456,7 +456,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     return CUBLAS_STATUS_INVALID_VALUE;
   const double by = *static_cast<const float*>(alpha), add = *static_cast<const float*>(beta);
   if (add != 0.0 && c->ld != d->ld && c_data == d_data) return CUBLAS_STATUS_INVALID_VALUE;
-  enqueue(stream, [=, ldc = c->ld, used = algorithm.workspace] {
+  enqueue_counted(stream, [=, ldc = c->ld, used = algorithm.workspace] {
     if (used > 0) std::memset(workspace, 0xff, used);
     multiply(problem, by, a_data, b_data, add, c_data, ldc, d_data);
   });

@@ -71,10 +71,14 @@ std::size_t live_bytes();
 std::int64_t live_cublas_objects();
 /// Work on a stream; recorded while the stream is being captured.
 void enqueue(CUstream_st* stream, std::function<void()> work);
+/// The same, counted when it is done: a product, a copy or a fill.
+void enqueue_counted(CUstream_st* stream, std::function<void()> work);
 /// Graphs recorded so far, and waits of the host for a whole stream.
 std::int64_t recordings();
 std::int64_t stream_waits();
 /// Kernels launched so far.
 std::int64_t launches();
+/// Kernels, products, copies and fills done so far, those of replayed graphs each time.
+std::int64_t work_done();
 
 }  // namespace felbo::emulator

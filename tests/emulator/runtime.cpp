@@ -142,7 +142,7 @@ Machine machine_from(const char* fault) {
 
 bool is_device(int device) { return device >= 0 && device < machine().devices; }
 
-std::int64_t recorded = 0, waited = 0;
+std::int64_t recorded = 0, waited = 0, counted = 0;
 
 }  // namespace
 
@@ -154,6 +154,7 @@ std::size_t live_bytes() { return live; }
 
 std::int64_t recordings() { return recorded; }
 std::int64_t stream_waits() { return waited; }
+std::int64_t work_done() { return launches() + counted; }
 
 void enqueue(CUstream_st* stream, std::function<void()> work) {
   if (stream == nullptr) return work();
@@ -163,6 +164,13 @@ void enqueue(CUstream_st* stream, std::function<void()> work) {
   }
   stream->work.push_back(std::move(work));
   go_on(*stream);
+}
+
+void enqueue_counted(CUstream_st* stream, std::function<void()> work) {
+  enqueue(stream, [work = std::move(work)] {
+    ++counted;
+    work();
+  });
 }
 
 cudaError_t launch(cudaStream_t stream, std::function<int()> kernel) {
@@ -252,13 +260,13 @@ cudaError_t cudaFree(void* memory) {
 cudaError_t cudaFreeHost(void* memory) { return felbo::emulator::release(memory); }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
                             cudaStream_t stream) {
-  felbo::emulator::enqueue(stream, [=] {
+  felbo::emulator::enqueue_counted(stream, [=] {
     if (bytes > 0) std::memcpy(to, from, bytes);
   });
   return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t stream) {
-  felbo::emulator::enqueue(stream, [=] {
+  felbo::emulator::enqueue_counted(stream, [=] {
     if (bytes > 0) std::memset(memory, value, bytes);
   });
   return cudaSuccess;
