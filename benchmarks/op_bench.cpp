@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <type_traits>
 
+#include "benchmarks/timer.h"
 #include "kernels/common/check.h"
 
 namespace felbo::bench {
@@ -22,7 +24,8 @@ const Sizes& sizes_of(const std::string& dimension) {
       {"P", {{1 << 10, 1 << 14, 1 << 18, 1 << 22, 1 << 26}, {1 << 10, 1 << 14, 1 << 18, 1 << 22, 1 << 26}}},
       {"I", {{64, 256, 1024, 4096}, {64, 1024}}},
       {"O", {{64, 256, 1024, 4096}, {64, 1024}}},
-      {"T", {{1, 4, 16}, {4}}}};
+      {"T", {{1, 4, 16}, {4}}},
+      {"K", {{10, 100, 500}, {10, 500}}}};
   return all.at(dimension);
 }
 
@@ -46,6 +49,10 @@ std::vector<Shape> product_of(const OpBench& op, Shapes shapes) {
 /// "adam" for "adam/step".
 std::string folder_of(const OpBench& op) { return op.name.substr(0, op.name.find('/')); }
 
+bool on_gpu() {
+  return on_device([](const auto& exec) { return !std::is_same_v<decltype(exec), const CpuExec&>; });
+}
+
 std::vector<const OpBench*> ops_of(const std::string& name) {
   std::vector<const OpBench*> found;
   std::set<std::string> names;
@@ -53,6 +60,9 @@ std::vector<const OpBench*> ops_of(const std::string& name) {
     names.insert(folder_of(op));
     if (name.empty() || name == op.name || name == folder_of(op)) found.push_back(&op);
   }
+  const bool named = !found.empty();
+  if (!on_gpu()) std::erase_if(found, [](const OpBench* op) { return op->needs_gpu; });
+  FELBO_CHECK(!named || !found.empty(), "--op {} is timed on a GPU alone", name);
   FELBO_CHECK(!found.empty(), "--op '{}' is no op that is timed: {}, or one of their rows, as {}", name,
               fmt::join(names, ", "), op_benches().front().name);
   return found;
@@ -70,6 +80,20 @@ std::string text_of(const OpBench& op, const Shape& shape) {
   for (std::size_t i = 0; i < shape.size(); ++i)
     parts.push_back(fmt::format("{}:{}", op.dimensions[i], shape[i]));
   return fmt::format("{}", fmt::join(parts, "/"));
+}
+
+std::optional<double> reference_seconds(const OpBench& op, const Shape& shape) {
+  const Work work = op.work(shape);
+  if (!op.on_host || (work.bytes + work.operations) / kReferenceRate > kReferenceSeconds) return std::nullopt;
+  const OnHost on = op.on_host(shape);
+  const auto call = [&] {
+    std::vector<double> result = on.reference();
+    benchmark::DoNotOptimize(result.data());
+  };
+  std::vector<double> seconds{seconds_per_call(CpuExec(1), call, 1)};
+  for (double all = seconds[0]; all + seconds[0] < 0.1; all += seconds.back())
+    seconds.push_back(seconds_per_call(CpuExec(1), call, 1));
+  return median(std::move(seconds));
 }
 
 Shapes shapes_from_name(const std::string& name) {

@@ -2,12 +2,39 @@
 #include "kernels/conditional_gaussian/conditional_gaussian.h"
 
 #include "benchmarks/op_bench.h"
+#include "kernels/conditional_gaussian/conditional_gaussian_reference.h"
 #include "kernels/conditional_gaussian/conditional_gaussian_work.h"
+#include "kernels/noise/noise_reference.h"
 
 namespace felbo {
 namespace {
 
 enum class Which { kDraw, kDrawBackward, kDensity, kDensityBackward };
+
+/// One row of a problem by the reference: of a draw z, of a density log p, of their gradients that by
+/// log_var.
+std::vector<double> row_reference(Which which, const std::vector<double>& mu,
+                                  const std::vector<double>& log_var, const std::vector<double>& z,
+                                  std::uint32_t row) {
+  constexpr double lo = -20.0, hi = 20.0;
+  const auto eps = [&] {
+    return bench::each(mu.size(), [&](std::size_t d) {
+      return reference::normal(1, 0, static_cast<std::uint32_t>(Purpose::kLatent), row, 0,
+                               static_cast<std::uint32_t>(d));
+    });
+  };
+  switch (which) {
+    case Which::kDraw:
+      return reference::conditional_draw(mu, log_var, eps(), lo, hi).z;
+    case Which::kDrawBackward:
+      return reference::conditional_draw_gradient(mu, log_var, eps(), z, 1.0, false, lo, hi).log_var;
+    case Which::kDensity:
+      return {reference::diagonal_gaussian_log_density(z, mu, log_var, lo, hi)};
+    case Which::kDensityBackward:
+      return reference::conditional_density_gradient(z, mu, log_var, 1.0, lo, hi).log_var;
+  }
+  return {};
+}
 
 /// One sample a datum.
 template <class Exec>
@@ -48,6 +75,25 @@ struct Problem {
                                                    .grad_log_var = of(grad_log_var)});
     }
   }
+  std::function<std::vector<double>()> reference() const {
+    return [which = which, n = static_cast<std::size_t>(latent), mu = bench::doubles(mu.view()),
+            log_var = bench::doubles(log_var.view()), z = bench::doubles(z.view())] {
+      std::vector<double> all;
+      for (std::size_t at = 0; at < mu.size(); at += n) {
+        const auto row = [&](const std::vector<double>& v) {
+          return std::vector<double>(&v[at], &v[at] + n);
+        };
+        const std::vector<double> one =
+            row_reference(which, row(mu), row(log_var), row(z), static_cast<std::uint32_t>(at / n));
+        all.insert(all.end(), one.begin(), one.end());
+      }
+      return all;
+    };
+  }
+  std::vector<double> result() const {
+    if (which == Which::kDraw) return bench::doubles(z.view());
+    return bench::doubles(which == Which::kDensity ? log_q.view() : grad_log_var.view());
+  }
   View<float, 2> of(const Buffer<Exec, float>& buffer) const { return buffer.matrix(rows, latent); }
   Buffer<Exec, float> values() const {
     return bench::filled<float>(exec, rows * latent,
@@ -69,6 +115,22 @@ struct Problem {
 
  private:
   bool backward() const { return which == Which::kDrawBackward || which == Which::kDensityBackward; }
+};
+
+template <class Exec>
+struct Sum {
+  Sum(const Exec& exec, const bench::Shape& shape)
+      : exec(exec),
+        more(bench::filled<float>(exec, shape[0] * shape[1],
+                                  [](std::int64_t i) { return 0.01f * static_cast<float>(i % 199 - 99); })),
+        gradient(exec, shape[0] * shape[1]),
+        rows(shape[0]),
+        latent(shape[1]) {}
+  void operator()() const { add_gradient(exec, {more.matrix(rows, latent), gradient.matrix(rows, latent)}); }
+
+  const Exec& exec;
+  Buffer<Exec, float> more, gradient;
+  std::int64_t rows, latent;
 };
 
 Work work_of_op(Which which, const bench::Shape& s) {
@@ -96,6 +158,8 @@ const bool kAdded = [] {
   add("conditional_gaussian/draw_backward", Which::kDrawBackward);
   add("conditional_gaussian/density", Which::kDensity);
   add("conditional_gaussian/density_backward", Which::kDensityBackward);
+  bench::add_op<Sum>("conditional_gaussian/add_gradient", {"B", "Z"}, {{6400, 50}, {524'288, 32}},
+                     [](const bench::Shape& s) { return add_gradient_work(s[0], s[1]); });
   return true;
 }();
 

@@ -22,5 +22,9 @@ constexpr Work conditional_density_work(std::int64_t rows, std::int64_t latent) 
 constexpr Work conditional_density_backward_work(std::int64_t rows, std::int64_t latent) {
   return work_of(rows * latent, 28.0, 10.0);
 }
+/// Two read, one written, and the sum.
+constexpr Work add_gradient_work(std::int64_t rows, std::int64_t latent) {
+  return work_of(rows * latent, 12.0, 1.0);
+}
 
 }  // namespace felbo

@@ -2,10 +2,18 @@
 #include "kernels/covariance_factor/covariance_factor.h"
 
 #include "benchmarks/op_bench.h"
+#include "kernels/covariance_factor/covariance_factor_reference.h"
 #include "kernels/covariance_factor/covariance_factor_work.h"
+#include "kernels/noise/noise_reference.h"
 
 namespace felbo {
 namespace {
+
+/// What the noise of the problems is made of.
+double eps(int b, int s, int d) {
+  return reference::normal(1, 0, static_cast<std::uint32_t>(Purpose::kLatent), static_cast<std::uint32_t>(b),
+                           static_cast<std::uint32_t>(s), static_cast<std::uint32_t>(d));
+}
 
 template <class Exec>
 struct Problem {
@@ -29,6 +37,15 @@ struct Problem {
                              .z = z.matrix(batch * samples, latent),
                              .kl = kl.view()});
   }
+  std::function<std::vector<double>()> reference() const {
+    return
+        [backward = backward, B = static_cast<int>(batch), S = static_cast<int>(samples),
+         Z = static_cast<int>(latent), factor = bench::doubles(factor.view()), z = bench::doubles(z.view())] {
+          if (backward) return reference::covariance_factor_gradient(factor, z, B, S, Z, 1.0, eps);
+          return reference::covariance_factor(factor, z, B, S, Z, eps).z;
+        };
+  }
+  std::vector<double> result() const { return bench::doubles(backward ? gradient.view() : z.view()); }
 
   const Exec& exec;
   bool backward;

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "benchmarks/op_bench.h"
+#include "kernels/elbo_loss/elbo_loss_reference.h"
 #include "kernels/elbo_loss/elbo_loss_work.h"
 
 namespace felbo {
@@ -35,6 +36,18 @@ struct Problem {
     args.grad_log_var = latents(3);
     elbo_loss(exec, which, args);
   }
+  std::function<std::vector<double>()> reference() const {
+    reference::ElboLossInput<double> in{.data = rows,
+                                        .dimensions = cols,
+                                        .latent = kLatent,
+                                        .x = bench::doubles(x.view()),
+                                        .output = bench::doubles(output.view()),
+                                        .mu = bench::doubles(latents(0)),
+                                        .log_var = bench::doubles(latents(1))};
+    for (double& value : in.x) value /= static_cast<double>(kDivisor);
+    return [which = which, in] { return reference::elbo_loss(which, in).elbo.value; };
+  }
+  std::vector<double> result() const { return bench::doubles(values.view().slice(2 * rows, rows)); }
   View<float, 2> latents(std::int64_t i) const {
     return View<float, 2>(latent.data() + i * rows * kLatent, rows, kLatent);
   }

@@ -2,10 +2,12 @@
 #include "kernels/likelihood/likelihood.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <type_traits>
 
 #include "benchmarks/op_bench.h"
+#include "kernels/likelihood/likelihood_reference.h"
 #include "kernels/likelihood/likelihood_work.h"
 
 namespace felbo {
@@ -13,12 +15,17 @@ namespace {
 
 template <class Exec, class Data>
 struct ProblemOf {
+  static constexpr bool kBytes = std::is_same_v<Data, std::uint8_t>;
+
   ProblemOf(const Exec& exec, const bench::Shape& shape, const Likelihood& which, bool want_gradient)
       : exec(exec), which(which), want_gradient(want_gradient), rows(shape[0]), cols(shape[1]) {}
 
-  void operator()() const {
-    LikelihoodArgs args;
-    if constexpr (std::is_same_v<Data, std::uint8_t>) {
+  void operator()() const { call(output); }
+  /// T: how the decoder's output is stored.
+  template <class T>
+  void call(const Buffer<Exec, T>& output) const {
+    LikelihoodArgsOf<T> args;
+    if constexpr (kBytes) {
       args.x = XView(x.matrix(rows, cols), 255.0f);
     } else {
       args.x = x.matrix(rows, cols);
@@ -32,6 +39,20 @@ struct ProblemOf {
     args.clamped = clamped.view();
     likelihood(exec, which, args);
   }
+  std::function<std::vector<double>()> reference() const {
+    const reference::LikelihoodInput<double> in{.data = rows,
+                                                .dimensions = cols,
+                                                .x = x_in_double(),
+                                                .output = bench::doubles(output.view()),
+                                                .own = bench::doubles(own.view())};
+    return [which = which, in] { return reference::likelihood(which, in).log_px_given_z; };
+  }
+  std::vector<double> result() const { return bench::doubles(log_px.view()); }
+  std::vector<double> x_in_double() const {
+    std::vector<double> values = bench::doubles(x.view());
+    for (double& value : values) value /= kBytes ? 255.0 : 1.0;
+    return values;
+  }
 
   const Exec& exec;
   Likelihood which;
@@ -42,8 +63,7 @@ struct ProblemOf {
     return 0.01f * static_cast<float>(i % 1999 - 999);
   });
   Buffer<Exec, Data> x = bench::filled<Data>(exec, rows* cols, [](std::int64_t i) {
-    constexpr float kOne = std::is_same_v<Data, std::uint8_t> ? 255.0f : 1.0f;
-    return static_cast<Data>(i % 7 < 2 ? kOne : 0.0f);
+    return static_cast<Data>(i % 7 < 2 ? (kBytes ? 255.0f : 1.0f) : 0.0f);
   });
   Buffer<Exec, float> log_px{exec, rows}, own{exec, own_size}, grad_own{exec, own_size};
   Buffer<Exec, float> scratch{exec, likelihood_scratch(which, rows, cols)};
@@ -55,6 +75,40 @@ template <class Exec>
 using OfBytes = ProblemOf<Exec, std::uint8_t>;
 template <class Exec>
 using OfBFloat16 = ProblemOf<Exec, BFloat16>;
+
+/// The same with a decoder whose output is stored in bfloat16.
+template <class Exec>
+struct Bf16Output : OfFloats<Exec> {
+  using OfFloats<Exec>::OfFloats;
+  void operator()() const { this->call(rounded); }
+
+  Buffer<Exec, BFloat16> rounded =
+      bench::filled<BFloat16>(this->exec, this->rows* this->cols* this->which.outputs(),
+                              [](std::int64_t i) { return 0.01f * static_cast<float>(i % 1999 - 999); });
+};
+
+/// E[x|z] under a Bernoulli, for pictures.
+template <class Exec>
+struct Mean {
+  Mean(const Exec& exec, const bench::Shape& shape)
+      : exec(exec),
+        rows(shape[0]),
+        cols(shape[1]),
+        output(bench::filled<float>(
+            exec, rows * cols, [](std::int64_t i) { return 0.01f * static_cast<float>(i % 1999 - 999); })),
+        mean(exec, rows * cols) {}
+  void operator()() const { likelihood_mean(exec, {}, output.matrix(rows, cols), mean.matrix(rows, cols)); }
+  std::function<std::vector<double>()> reference() const {
+    return [rows = rows, cols = cols, output = bench::doubles(output.view())] {
+      return reference::likelihood_mean<double>({}, rows, cols, output);
+    };
+  }
+  std::vector<double> result() const { return bench::doubles(mean.view()); }
+
+  const Exec& exec;
+  std::int64_t rows, cols;
+  Buffer<Exec, float> output, mean;
+};
 
 template <template <class> class P = OfFloats>
 void add(const std::string& label, const std::string& name, const std::string& variance, bool gradient,
@@ -102,6 +156,17 @@ const bool kAdded = [] {
     add(label + "_learned", name, "learned", true);
     add(label + "_per_element", name, "per-element", true);
   }
+  const std::vector<std::array<const char*, 3>> in_bf16{{"bernoulli", "bernoulli", "unit"},
+                                                        {"gaussian_unit", "gaussian", "unit"},
+                                                        {"gaussian_per_element", "gaussian", "per-element"}};
+  for (const auto& [label, name, variance] : in_bf16) {
+    const Likelihood which = likelihood_from_names(name, variance, {});
+    bench::add_gpu_op<Bf16Output>(
+        std::string("likelihood/") + label + "_bf16", {"B", "X"}, {{128, 784}, {40960, 784}},
+        [which](const bench::Shape& s) { return likelihood_bf16_work(which, s[0], s[1]); }, which, true);
+  }
+  bench::add_op<Mean>("likelihood/bernoulli_mean", {"B", "X"}, {{128, 784}, {40960, 784}},
+                      [](const bench::Shape& s) { return bernoulli_mean_work(s[0], s[1]); });
   return true;
 }();
 

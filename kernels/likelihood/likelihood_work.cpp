@@ -59,4 +59,8 @@ Work likelihood_work(const Likelihood& which, std::int64_t rows, std::int64_t di
                  likelihood_operations(which, gradient) + quotient);
 }
 
+Work likelihood_bf16_work(const Likelihood& which, std::int64_t rows, std::int64_t dimensions) {
+  return work_of(rows * dimensions, 4.0 + 4.0 * which.outputs(), likelihood_operations(which, true));
+}
+
 }  // namespace felbo

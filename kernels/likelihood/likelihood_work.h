@@ -13,7 +13,13 @@ struct Likelihood;
 /// the quotient of each byte.
 Work likelihood_work(const Likelihood& which, std::int64_t rows, std::int64_t dimensions, bool gradient,
                      std::int64_t data_bytes = 4);
+/// The same, with the gradient, of a decoder's output that is stored in bfloat16.
+Work likelihood_bf16_work(const Likelihood& which, std::int64_t rows, std::int64_t dimensions);
 /// Operations of one element of x.
 double likelihood_operations(const Likelihood& which, bool gradient);
+/// Of likelihood_mean() under a Bernoulli: a logit read, its sigmoid written.
+constexpr Work bernoulli_mean_work(std::int64_t rows, std::int64_t dimensions) {
+  return work_of(rows * dimensions, 8.0, 1.0);
+}
 
 }  // namespace felbo

@@ -2,6 +2,7 @@
 #include "kernels/noise/noise.h"
 
 #include "benchmarks/op_bench.h"
+#include "kernels/noise/noise_reference.h"
 #include "kernels/noise/noise_work.h"
 
 namespace felbo {
@@ -14,6 +15,16 @@ struct NormalsProblem {
   void operator()() const {
     normal_fill(exec, {.stream = {1, 0, Purpose::kPrior}, .out = out.matrix(rows, cols)});
   }
+  std::function<std::vector<double>()> reference() const {
+    return [cols = static_cast<std::size_t>(cols), size = static_cast<std::size_t>(rows * cols)] {
+      return bench::each(size, [&](std::size_t i) {
+        return reference::normal(1, 0, static_cast<std::uint32_t>(Purpose::kPrior),
+                                 static_cast<std::uint32_t>(i / cols), 0,
+                                 static_cast<std::uint32_t>(i % cols));
+      });
+    };
+  }
+  std::vector<double> result() const { return bench::doubles(out.view()); }
 
   const Exec& exec;
   std::int64_t rows, cols;

@@ -18,5 +18,9 @@ constexpr Work log_mean_exp_work(std::int64_t batch, std::int64_t samples) {
 constexpr Work importance_weights_work(std::int64_t batch, std::int64_t samples) {
   return work_of(batch * samples, 16.0, 10.0) + work_of(batch, 4.0, 0.0);
 }
+/// Two floats read a sample, their difference, and its sum; a mean written a datum.
+constexpr Work sampled_kl_work(std::int64_t batch, std::int64_t samples) {
+  return work_of(batch * samples, 8.0, 2.0) + work_of(batch, 4.0, 1.0);
+}
 
 }  // namespace felbo

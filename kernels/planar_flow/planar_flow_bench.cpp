@@ -2,6 +2,7 @@
 #include "kernels/planar_flow/planar_flow.h"
 
 #include "benchmarks/op_bench.h"
+#include "kernels/planar_flow/planar_flow_reference.h"
 #include "kernels/planar_flow/planar_flow_work.h"
 
 namespace felbo {
@@ -32,6 +33,17 @@ struct Problem {
                        .log_qz_given_x = log_q.view(),
                        .activation = activation.matrix(rows, steps)});
   }
+  std::function<std::vector<double>()> reference() const {
+    return [backward = backward, B = static_cast<int>(batch), S = static_cast<int>(samples),
+            Z = static_cast<int>(latent), T = static_cast<int>(steps), flow = bench::doubles(flow.view()),
+            z = bench::doubles(z.view()), log_q = bench::doubles(log_q.view()),
+            activation = bench::doubles(activation.view()), grad_z = bench::doubles(grad_z.view())] {
+      if (!backward) return reference::planar_flow(flow, z, log_q, B, S, Z, T).z;
+      const std::vector<double> scale(log_q.size(), 1.0 / S);
+      return reference::planar_flow_gradient(flow, z, activation, grad_z, scale, B, S, Z, T).flow;
+    };
+  }
+  std::vector<double> result() const { return bench::doubles(backward ? gradient.view() : z.view()); }
   static float value(std::int64_t i) { return 0.002f * static_cast<float>(i % 199 - 99); }
 
   const Exec& exec;

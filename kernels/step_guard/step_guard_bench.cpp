@@ -1,6 +1,7 @@
 #include "kernels/step_guard/step_guard.h"
 
 #include "benchmarks/op_bench.h"
+#include "kernels/step_guard/step_guard_reference.h"
 #include "kernels/step_guard/step_guard_work.h"
 
 namespace felbo {
@@ -24,6 +25,12 @@ struct GuardProblem {
                       .partial = partial.view(),
                       .guard = guard.view()});
   }
+  std::function<std::vector<double>()> reference() const {
+    return [gradient = bench::doubles(gradient.view())] {
+      return std::vector<double>{reference::gradient_norm(gradient)};
+    };
+  }
+  std::vector<double> result() const { return {guard.view()(0).norm}; }
 
   const Exec& exec;
   Buffer<Exec, float> gradient;

@@ -137,6 +137,17 @@ TEST(Work, Objectives) {
         return tally({&weight, &bound, &total});
       },
       [](int64_t B, int64_t S) { return felbo::importance_weights_work(B, S); });
+  expect_declared(
+      "sampled_kl",
+      [](int64_t B, int64_t S) {
+        Array log_pz(B * S), log_qz(B * S), kl(B);
+        sampled_kl(CpuExec(1), felbo_counted::SampledKlArgs{.log_pz = log_pz.view(),
+                                                            .log_qz_given_x = log_qz.view(),
+                                                            .samples = static_cast<int>(S),
+                                                            .kl = kl.view()});
+        return tally({&kl});
+      },
+      [](int64_t B, int64_t S) { return felbo::sampled_kl_work(B, S); });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "kernels/adam/adam_work.h"
 #include "kernels/conditional_gaussian/conditional_gaussian_work.h"
+#include "kernels/free_bits/free_bits_work.h"
 #include "kernels/reparameterize/reparameterize_work.h"
 #include "tests/operations/counted.h"
 // The order of what follows matters.
@@ -10,6 +11,7 @@
 #include "tests/operations/counting_on.h"
 #include "kernels/adam/adam_cpu.cpp"
 #include "kernels/conditional_gaussian/conditional_gaussian_cpu.cpp"
+#include "kernels/free_bits/free_bits_cpu.cpp"
 #include "kernels/reparameterize/reparameterize_cpu.cpp"
 #include "tests/operations/counting_off.h"
 // clang-format on
@@ -177,6 +179,31 @@ TEST(Work, ConditionalDensityBackward) {
         return tally({&grad_z, &grad_mu, &grad_log_var});
       },
       [](int64_t R, int64_t Z) { return felbo::conditional_density_backward_work(R, Z); });
+}
+
+TEST(Work, AddGradient) {
+  expect_declared(
+      "add_gradient",
+      [](int64_t R, int64_t Z) {
+        Array more(R * Z), gradient(R * Z);
+        add_gradient(CpuExec(1), felbo_counted::AddGradientArgs{more.matrix(R, Z), gradient.matrix(R, Z)});
+        return tally({&gradient});
+      },
+      [](int64_t R, int64_t Z) { return felbo::add_gradient_work(R, Z); });
+}
+
+TEST(Work, FreeBits) {
+  expect_declared(
+      "free_bits",
+      [](int64_t B, int64_t Z) {
+        Array mu(B * Z), log_var(B * Z), kl(Z), weight(Z);
+        free_bits(CpuExec(1), felbo_counted::FreeBitsArgs{.mu = mu.matrix(B, Z),
+                                                          .log_var = log_var.matrix(B, Z),
+                                                          .kl = kl.view(),
+                                                          .weight = weight.view()});
+        return tally({&kl});
+      },
+      [](int64_t B, int64_t Z) { return felbo::free_bits_work(B, Z); });
 }
 
 // The comparison is seen to fail: what declares an operation too many, or an array too few.
