@@ -45,7 +45,7 @@ struct BenchFlags {
   std::int64_t batch = 128;
   int samples = 1;
   std::filesystem::path out, report;
-  bool json = false, hot = false;
+  bool json = false, hot = false, reference = false;
 };
 
 /// A row of the results; the table for a person is printed as the rows come.
@@ -137,9 +137,11 @@ std::optional<double> spread_of(const std::vector<Run>& runs) {
 /// Takes the medians that Google Benchmark computes over the repetitions.
 class MedianReporter : public benchmark::BenchmarkReporter {
  public:
-  /// `cells`: what was registered, by the names that it was registered with.
-  MedianReporter(Results& results, const Peaks& peaks, const std::map<std::string, const bench::Cell*>& cells)
-      : results_(results), peaks_(peaks), cells_(cells) {}
+  /// `cells`: what was registered, by the names that it was registered with. `reference`: whether the double
+  /// reference of each is timed too.
+  MedianReporter(Results& results, const Peaks& peaks, const std::map<std::string, const bench::Cell*>& cells,
+                 bool reference)
+      : results_(results), peaks_(peaks), cells_(cells), reference_(reference) {}
 
   bool ReportContext(const Context&) override { return true; }
   void ReportRuns(const std::vector<Run>& runs) override {
@@ -169,6 +171,7 @@ class MedianReporter : public benchmark::BenchmarkReporter {
         note += fmt::format("{}separate kernels take {:.2f} times as long", note.empty() ? "" : "; ",
                             more["fused_speedup"].get<double>());
       const bench::Cell& cell = *cells_.at(run.run_name.function_name);
+      if (reference_) note += add_reference(cell, seconds, more);
       results_.add(cell.op->name, bench::text_of(*cell.op, cell.shape), seconds, bytes, flops, bound.share,
                    note, more);
     }
@@ -177,9 +180,20 @@ class MedianReporter : public benchmark::BenchmarkReporter {
   int spread_widely() const { return spread_widely_; }
 
  private:
+  /// The keys of the reference, and what of it stands in the table.
+  static std::string add_reference(const bench::Cell& cell, double seconds, nlohmann::ordered_json& more) {
+    bench::kept() = {};  // the timed arrays make room for the reference's
+    const std::optional<double> reference = bench::reference_seconds(*cell.op, cell.shape);
+    const std::optional<double> times = reference ? std::optional(*reference / seconds) : std::nullopt;
+    more["reference_seconds"] = or_null(reference);
+    more["times_the_reference"] = or_null(times);
+    return times ? fmt::format("; {:.3g} times the reference's rate", *times) : "";
+  }
+
   Results& results_;
   const Peaks& peaks_;
   const std::map<std::string, const bench::Cell*>& cells_;
+  bool reference_;
   int spread_widely_ = 0;
 };
 
@@ -200,13 +214,17 @@ double timing_seconds(bench::Shapes shapes) {
 }
 
 /// About how long the cells take: a call reaches half of what the peaks allow, say; Google Benchmark looks
-/// for a number of calls before the repetitions; and one thread fills the arrays, at 1 GB a second.
-double seconds_of(const std::vector<bench::Cell>& cells, const Peaks& peaks, int repetitions, double timing) {
+/// for a number of calls before the repetitions; and one thread fills the arrays, at 1 GB a second. A
+/// reference that is timed takes what it is expected to.
+double seconds_of(const std::vector<bench::Cell>& cells, const Peaks& peaks, const BenchFlags& flags,
+                  double timing) {
   double seconds = 0.0;
   for (const bench::Cell& cell : cells) {
     const double call = 2.0 * std::max(cell.work.bytes / peaks.bytes_per_second,
                                        cell.work.operations / peaks.flops_per_second);
-    seconds += 1e-9 * bench::memory_of(cell.work) + (repetitions + 2) * std::max(1.2 * timing, call);
+    seconds += 1e-9 * bench::memory_of(cell.work) + (flags.repetitions + 2) * std::max(1.2 * timing, call);
+    const double reference = (cell.work.bytes + cell.work.operations) / bench::kReferenceRate;
+    if (flags.reference && cell.op->on_host && reference <= bench::kReferenceSeconds) seconds += reference;
   }
   return seconds;
 }
@@ -294,7 +312,7 @@ Peaks measure_peaks(Results& results) {
 void bench_kernels(const BenchFlags& flags, const bench::Cells& cells, const Peaks& peaks, Results& results) {
   const double timing = timing_seconds(bench::shapes_from_name(flags.shapes));
   spdlog::info("{} rows, about {:.1f} min", cells.timed.size(),
-               seconds_of(cells.timed, peaks, flags.repetitions, timing) / 60.0);
+               seconds_of(cells.timed, peaks, flags, timing) / 60.0);
   for (const bench::Cell& cell : cells.too_large)
     results.say(fmt::format("{:<34} {:<20} needs {:.1f} GiB of memory", cell.op->name,
                             bench::text_of(*cell.op, cell.shape), bench::memory_of(cell.work) / (1 << 30)));
@@ -305,7 +323,7 @@ void bench_kernels(const BenchFlags& flags, const bench::Cells& cells, const Pea
   int argc = static_cast<int>(argv.size());
   benchmark::Initialize(&argc, argv.data());
   const auto by_name = register_cells(cells.timed, timing);
-  MedianReporter reporter(results, peaks, by_name);
+  MedianReporter reporter(results, peaks, by_name, flags.reference);
   benchmark::RunSpecifiedBenchmarks(&reporter, ".");
   bench::kept() = {};  // before its Exec
   if (reporter.spread_widely() > 0) {
@@ -516,6 +534,7 @@ const std::pair<const char*, std::vector<std::string>> kFlagsOf[] = {
     {"--op", {"kernels"}},
     {"--shapes", {"kernels", "noise", "all"}},
     {"--hot", {"kernels", "noise", "all"}},
+    {"--reference", {"kernels", "noise", "all"}},
     {"--precision", {"gemm", "step", "scaling", "all"}},
     {"--shape", {"step"}},
     {"--draws", {"gradients", "all"}}};
@@ -557,6 +576,11 @@ void add_bench_command(CLI::App& app) {
       "--hot", flags->hot,
       "Work on the same arrays again and again, in whatever cache they fit, and not on copies of "
       "them in turn that leave the caches (kernels)");
+  command->add_flag(
+      "--reference", flags->reference,
+      fmt::format("Time the double reference of each op too, on one thread of the CPU, where it "
+                  "may be expected to take at most {:.0f} seconds a call (kernels)",
+                  bench::kReferenceSeconds));
   command->add_option("--shape", flags->shape,
                       "Widths X-H-...-Z of the one step to time, as 784-500-20 (step)");
   command->add_option("--batch", flags->batch, "Data a step of --shape");

@@ -4,6 +4,9 @@
 Several files of one tool are rounds of one comparison, in the order given: a rate is the median over rounds, a ratio the median
 of the ratios within a round, with its range, so that a machine whose speed drifts slows both alike. Files from different machines,
 devices, numbers of threads, versions of a tool, or of hot and cold caches, are refused (exit status 2); precisions have rows of their own.
+
+With --devices the files are felbo's alone, of one machine and of one device or another: rates on the first file's device against those
+on the others. Where ops were timed with their references (`felbo bench kernels --reference`), the times of the reference stand beside.
 """
 
 import argparse
@@ -37,19 +40,21 @@ def read(path):
     return result
 
 
-def rounds_by_tool(files):
-    """{tool: its files in order}; refuses what must not be compared."""
-    first, tools = files[0], {}
+def rounds_by(kind, files):
+    """{tool or device: its files in order}; refuses what must not be compared."""
+    first, groups = files[0], {}
+    # Steps have no cache that one could choose.
+    same = [*SAME_FOR_ALL, "cache"] if kind == "tool" else ["machine", "tool", "version", "cache"]
     for file in files:
-        for key in [*SAME_FOR_ALL, "cache"]:  # steps have no cache that one could choose
+        for key in same:
             if file.get(key) != first.get(key):
                 fail(f"{file['path']} has {key} '{file.get(key)}', but {first['path']} has '{first.get(key)}'")
-        tools.setdefault(file["tool"], []).append(file)
-    for tool, rounds in tools.items():
+        groups.setdefault(file[kind], []).append(file)
+    for tool, rounds in groups.items():
         for file in rounds[1:]:
             if file["version"] != rounds[0]["version"]:
                 fail(f"{file['path']} is of {tool} {file['version']}, but {rounds[0]['path']} of {rounds[0]['version']}")
-    return tools
+    return groups
 
 
 def rates(file):
@@ -58,34 +63,59 @@ def rates(file):
             for row in file["results"] if row.get("samples_per_second") or row.get("seconds")}
 
 
-def ratios(felbo, peer, row):
-    pairs = zip(map(rates, felbo), map(rates, peer))
+def ratios(base, other, row):
+    pairs = zip(map(rates, base), map(rates, other))
     return [ours[row] / theirs[row] for ours, theirs in pairs if row in ours and row in theirs]
 
 
-def table(tools):
-    felbo = tools.get("felbo")
-    if felbo is None:
-        fail("no file is felbo's")
-    rows = dict.fromkeys(row for file in felbo for row in rates(file))
-    lines = [["step or op", "", "tool", "samples/s, or calls/s of an op", "felbo is faster by", "peak memory, MB"]]
+def times_the_reference(rounds, row):
+    """The median over rounds, or None."""
+    times = [r.get("times_the_reference") for file in rounds for r in file["results"] if (r["name"], r["params"]) == row]
+    times = [t for t in times if t is not None]
+    return statistics.median(times) if times else None
+
+
+def joined_row(kind, group, rounds, base, row):
+    own = [rates(file)[row] for file in rounds if row in rates(file)]
+    if not own:
+        return None
+    entry = {"name": row[0], "params": row[1], kind: group, "version": rounds[0]["version"],
+             "samples_per_second": statistics.median(own), "rounds": len(own)}
+    each = ratios(base, rounds, row) if rounds is not base else []
+    if each:
+        entry.update(ratio=statistics.median(each), ratio_least=min(each), ratio_most=max(each))
+    times = times_the_reference(rounds, row)
+    if times is not None:
+        entry["times_the_reference"] = times
+    return entry
+
+
+def text_of(kind, entry, memory):
+    ratio = f"{entry['ratio']:.2f} ({entry['ratio_least']:.2f} to {entry['ratio_most']:.2f})" if "ratio" in entry else ""
+    times = f"{entry['times_the_reference']:.3g}" if "times_the_reference" in entry else ""
+    group = f"{entry[kind]} {entry['version']}" if kind == "tool" else entry[kind]
+    return [entry["name"], entry["params"], group, f"{entry['samples_per_second']:.0f}", ratio,
+            f"{memory:.0f}" if memory else "", times]
+
+
+def table(kind, groups, first):
+    """Lines of text, and the same for --json: of `groups` by tool or device, each against the one named `first`."""
+    base = groups.get(first)
+    if base is None:
+        fail(f"no file is {first}'s")
+    rows = dict.fromkeys(row for file in base for row in rates(file))
+    lines = [["step or op", "", kind, "samples/s, or calls/s of an op", f"{first} is faster by", "peak memory, MB",
+              "times the reference"]]
     joined = []
-    for name, params in rows:
-        for tool, rounds in tools.items():
-            own = [rates(file)[name, params] for file in rounds if (name, params) in rates(file)]
-            if not own:
+    for row in rows:
+        for group, rounds in groups.items():
+            entry = joined_row(kind, group, rounds, base, row)
+            if entry is None:
                 continue
-            memory = max((file.get("peak_memory_mb") or 0 for file in rounds), default=0)
-            entry = {"name": name, "params": params, "tool": tool, "version": rounds[0]["version"],
-                     "samples_per_second": statistics.median(own), "rounds": len(own)}
-            text = ""
-            if tool != "felbo":
-                each = ratios(felbo, rounds, (name, params))
-                entry.update(ratio=statistics.median(each), ratio_least=min(each), ratio_most=max(each))
-                text = f"{entry['ratio']:.2f} ({entry['ratio_least']:.2f} to {entry['ratio_most']:.2f})"
             joined.append(entry)
-            lines.append([name, params, f"{tool} {rounds[0]['version']}", f"{entry['samples_per_second']:.0f}", text,
-                          f"{memory:.0f}" if memory else ""])
+            lines.append(text_of(kind, entry, max((file.get("peak_memory_mb") or 0 for file in rounds), default=0)))
+    if not any("times_the_reference" in entry for entry in joined):
+        lines = [line[:-1] for line in lines]
     return lines, joined
 
 
@@ -93,15 +123,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument("--devices", action="store_true", help="felbo on one device of a machine against felbo on others")
     flags = parser.parse_args()
     files = [read(path) for path in flags.files]
-    tools = rounds_by_tool(files)
-    lines, joined = table(tools)
-    absent = [peer for peer in PEERS if peer not in tools]
+    kind = "device" if flags.devices else "tool"
+    groups = rounds_by(kind, files)
+    if flags.devices and files[0]["tool"] != "felbo":
+        fail(f"{files[0]['path']} is {files[0]['tool']}'s: --devices compares felbo's own")
+    lines, joined = table(kind, groups, files[0]["device"] if flags.devices else "felbo")
+    absent = [] if flags.devices else [peer for peer in PEERS if peer not in groups]
     if flags.json:
         print(json.dumps({"machine": files[0]["machine"], "device": files[0]["device"], "absent": absent, "rows": joined}, indent=1))
         return
-    print(f"{files[0]['machine']}, {files[0]['device']}; medians of {max(map(len, tools.values()))} rounds\n")
+    where = files[0]["machine"] if flags.devices else f"{files[0]['machine']}, {files[0]['device']}"
+    print(f"{where}; medians of {max(map(len, groups.values()))} rounds\n")
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     for line in lines:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())

@@ -56,7 +56,7 @@ class Results:
         compare = imported(ROOT / "scripts/compare.py")
         paths = sorted((RESULTS / folder).glob("*.json"))
         self.used.update(paths)
-        return compare.table(compare.rounds_by_tool([compare.read(str(path)) for path in paths]))[1]
+        return compare.table("tool", compare.rounds_by("tool", [compare.read(str(path)) for path in paths]), "felbo")[1]
 
     def peer(self, folder, results_name, tool):
         return next(r for r in self.compared(folder) if (r["name"], r["tool"]) == (results_name, tool))

@@ -424,6 +424,7 @@ constexpr Case kFlags[] = {
     {"bench_kernels_filter", "bench kernels --filter luck", "--filter; luck; matches no benchmark"},
     {"bench_kernels_shapes", "bench kernels --shapes many", "--shapes many; usual, grid or full"},
     {"bench_step_hot", "bench step --hot", "--hot; not with bench step"},
+    {"bench_step_reference", "bench step --reference", "--reference; bench kernels; not with bench step"},
     {"bench_noise_op", "bench noise --op adam", "--op; not with bench noise"},
     {"bench_step_repetitions", "bench step --repetitions 5", "--repetitions; bench kernels; bench step"},
 };

@@ -128,6 +128,44 @@ TEST(Bench, EveryOpDeclaresWhatItComputes) {
   }
 }
 
+TEST(Bench, TheReferenceIsTimedIfAskedFor) {
+  const Words words{"bench",    "kernels", "--filter",      "^(adam/step|counts/non_finite)/P:[0-9]{5,6}/",
+                    "--device", "cpu",     "--repetitions", "2"};
+  const json bench = felbo_json(words + Words{"--reference"});
+  int timed = 0;
+  for (const json& row : bench["results"]) {
+    if (row["name"] == "memory/copy") continue;
+    SCOPED_TRACE(row.dump());
+    if (row["name"] == "counts/non_finite") {  // it adds integers, and has none
+      EXPECT_TRUE(row["reference_seconds"].is_null());
+      EXPECT_TRUE(row["times_the_reference"].is_null());
+      continue;
+    }
+    ++timed;
+    EXPECT_GT(row["reference_seconds"].get<double>(), 0.0);
+    EXPECT_DOUBLE_EQ(row["times_the_reference"].get<double>(),
+                     row["reference_seconds"].get<double>() / row["seconds"].get<double>());
+  }
+  EXPECT_EQ(timed, 2);
+  for (const json& row : felbo_json(words)["results"]) EXPECT_FALSE(row.contains("reference_seconds")) << row;
+  const Outcome table = felbo(words + Words{"--reference"});
+  EXPECT_TRUE(has(table.out, "times the reference's rate")) << table.out;
+}
+
+TEST(Bench, TheReferenceOfALargeSizeIsLeftOut) {
+  const json bench = felbo_json({"bench", "kernels", "--op", "dense/forward_relu", "--filter", "I:2000",
+                                 "--device", "cpu", "--repetitions", "2", "--reference"});
+  ASSERT_EQ(rows_of(bench), std::vector<std::string>{"dense/forward_relu B:512/I:2000/O:2000"});
+  EXPECT_TRUE(bench["results"].back()["reference_seconds"].is_null());
+}
+
+TEST(Bench, WhatOnlyAGpuHasIsRefusedOnACpu) {
+  const Outcome outcome = felbo({"bench", "kernels", "--op", "dense/forward_relu_bf16", "--device", "cpu"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_TRUE(has(outcome.err, "--op")) << outcome.err;
+}
+
 /// docs/performance.md, as scripts/performance_page.py holds it to docs/results.
 class PerformancePage : public ::testing::Test {
  protected:

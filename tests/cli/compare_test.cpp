@@ -21,9 +21,9 @@ class Compare : public ::testing::Test {
     write_bytes(path, result.dump());
     files_.push_back(path);
   }
-  Outcome compare() const {
+  Outcome compare(const std::string& flags = "--json") const {
     const std::string out = folder_ / "out", err = folder_ / "err";
-    std::string command = std::string("python3 '") + FELBO_SOURCE_DIR + "/scripts/compare.py' --json";
+    std::string command = std::string("python3 '") + FELBO_SOURCE_DIR + "/scripts/compare.py' " + flags;
     for (const std::string& file : files_) command += " '" + file + "'";
     const int status = std::system((command + " > '" + out + "' 2> '" + err + "'").c_str());
     return {.status = WEXITSTATUS(status), .out = read_bytes(out), .err = read_bytes(err)};
@@ -94,6 +94,64 @@ TEST_F(Compare, PrecisionsHaveRowsOfTheirOwn) {
   const json table = json::parse(compare().out);
   ASSERT_EQ(table["rows"].size(), 1u);
   EXPECT_EQ(table["rows"][0]["tool"], "felbo");
+}
+
+/// Of `felbo bench kernels --reference` on a device.
+json kernels_on(const std::string& device, double seconds, double reference) {
+  json result = kernels_of("cold", seconds);
+  result["device"] = device;
+  result["results"][0]["times_the_reference"] = reference / seconds;
+  return result;
+}
+
+TEST_F(Compare, DevicesAreComparedWithEachOtherAndTheReference) {
+  for (const double drift : {1.0, 2.0, 4.0}) {
+    give(kernels_on("cuda:0", 0.125 * drift, 16 * drift));
+    give(kernels_on("cpu (2 threads)", 1.0 * drift, 16 * drift));
+  }
+  EXPECT_EQ(compare().status, 2);  // not without a word
+  const json table = json::parse(compare("--devices --json").out);
+  ASSERT_EQ(table["rows"].size(), 2u);
+  const json &gpu = table["rows"][0], &cpu = table["rows"][1];
+  EXPECT_EQ(gpu["device"], "cuda:0");
+  EXPECT_EQ(gpu["samples_per_second"], 4.0);
+  EXPECT_EQ(gpu["times_the_reference"], 128.0);
+  EXPECT_FALSE(gpu.contains("ratio"));
+  EXPECT_EQ(cpu["device"], "cpu (2 threads)");
+  EXPECT_EQ(cpu["ratio"], 8.0);
+  EXPECT_EQ(cpu["times_the_reference"], 16.0);
+  const std::string text = compare("--devices").out;
+  EXPECT_TRUE(has(text, "cuda:0 is faster by") && has(text, "times the reference")) << text;
+}
+
+TEST_F(Compare, DevicesOfAnotherMachineOrToolAreRefused) {
+  for (const char* key : {"machine", "tool", "cache", "version"}) {
+    SCOPED_TRACE(key);
+    files_.clear();
+    give(kernels_on("cuda:0", 1, 2));
+    json other = kernels_on("cpu (2 threads)", 1, 2);
+    other[key] = key == std::string("tool") ? "JAX jit" : "another";
+    give(other);
+    const Outcome outcome = compare("--devices");
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_TRUE(has(outcome.err, key)) << outcome.err;
+  }
+}
+
+// A row in bfloat16 has a name of its own, and is no row of the same op in float.
+TEST_F(Compare, NumbersInBFloat16AreNoOtherRow) {
+  json gpu = kernels_on("cuda:0", 0.125, 16);
+  json rounded = gpu["results"][0];
+  rounded["name"] = "adam/step_bf16";
+  rounded["seconds"] = 0.0625;
+  gpu["results"].push_back(rounded);
+  give(gpu);
+  give(kernels_on("cpu (2 threads)", 1, 16));
+  const json rows = json::parse(compare("--devices --json").out)["rows"];
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[1]["ratio"], 8.0);
+  EXPECT_EQ(rows[2]["name"], "adam/step_bf16");
+  EXPECT_EQ(rows[2]["device"], "cuda:0");
 }
 
 TEST_F(Compare, BrokenFilesAreNamed) {

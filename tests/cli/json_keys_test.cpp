@@ -105,7 +105,7 @@ TEST_F(JsonKeys, OfChecks) {
   expect_keys_of({"oracle", "--quick"});
   expect_keys_of({"oracle", "--data", "builtin:linear-gaussian", "--latent", "2"});
   expect_keys_of({"check", "--filter", "^adam", "--device", "cpu"});
-  expect_keys_of({"bench", "kernels", "--filter", "adam/step", "--repetitions", "2"});
+  expect_keys_of({"bench", "kernels", "--filter", "adam/step/P:16384", "--repetitions", "2", "--reference"});
   expect_keys_of({"bench", "step", "--shape", "12-5-3", "--batch", "4"});
   expect_keys_of({"bench", "kernels", "--filter", "fusion/step_bernoulli/B:128/", "--repetitions", "2"});
   expect_keys_of({"bench", "train", "--epochs", "1", "--hidden", "8", "--latent", "2", "--target", "0"});
