@@ -1,12 +1,10 @@
 # What scripts/valgrind.sh runs: the program without its benchmarks, and the same with one planted bug each, all of them under
 # `valgrind_programs`.
-file(GLOB cli_sources CONFIGURE_DEPENDS host/cli/*.cpp)
-list(FILTER cli_sources EXCLUDE REGEX "_test\\.cpp$")
-add_library(felbo_program_objects OBJECT EXCLUDE_FROM_ALL ${cli_sources} tests/emulator/no_bench.cpp)
+add_library(felbo_program_objects OBJECT EXCLUDE_FROM_ALL host/cli/info_command.cpp tests/emulator/no_bench.cpp)
 felbo_configure_target(felbo_program_objects)
 target_compile_definitions(felbo_program_objects PRIVATE FELBO_VERSION="${PROJECT_VERSION}" FELBO_ARCH_NAME="${FELBO_ARCH}"
                            FELBO_CUDA_VERSION="not built")
-target_link_libraries(felbo_program_objects PUBLIC felbo_host CLI11::CLI11 DNNL::dnnl PNG::PNG ZLIB::ZLIB)
+target_link_libraries(felbo_program_objects PUBLIC felbo_host DNNL::dnnl PNG::PNG ZLIB::ZLIB)
 add_custom_target(valgrind_programs)
 
 # The program as valgrind_NAME; with FROM, which must stand exactly once in FILE, replaced by TO.
@@ -14,7 +12,7 @@ function(felbo_add_valgrind_program name)
   cmake_parse_arguments(arg "" "FILE;FROM;TO" "" ${ARGN})
   add_executable(valgrind_${name} EXCLUDE_FROM_ALL $<TARGET_OBJECTS:felbo_program_objects>)
   felbo_configure_target(valgrind_${name})
-  target_link_libraries(valgrind_${name} PRIVATE felbo_program_objects)
+  target_link_libraries(valgrind_${name} PRIVATE felbo_program_objects felbo_cli)
   add_dependencies(valgrind_programs valgrind_${name})
   if(arg_FILE)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${arg_FILE})
