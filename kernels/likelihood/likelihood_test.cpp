@@ -349,11 +349,12 @@ void expect_bits_of_floats(const Likelihood& which, Size size, Layout layout = {
 TEST(Likelihood, StoredDataGiveTheBitsOfFloats) {
   for (const Likelihood& which : all_likelihoods()) {
     for (const std::int64_t cols : {1, 7, 16, 17, 784, 1028}) {
-      expect_bits_of_floats<float>(which, {3, 2, cols});
-      expect_bits_of_floats<float>(which, {3, 2, cols}, {cols % 5, cols % 4});
+      const Size size{cols < 100 ? 3 : 1, 2, cols};
+      expect_bits_of_floats<float>(which, size);
+      expect_bits_of_floats<float>(which, size, {cols % 5, cols % 4});
 #if defined(FELBO_TEST_CUDA)
-      expect_bits_of_floats<BFloat16>(which, {3, 2, cols}, {8, 0});
-      expect_bits_of_floats<BFloat16>(which, {3, 2, cols}, {cols % 5, cols % 4});
+      expect_bits_of_floats<BFloat16>(which, size, {8, 0});
+      expect_bits_of_floats<BFloat16>(which, size, {cols % 5, cols % 4});
 #endif
     }
   }
