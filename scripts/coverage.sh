@@ -37,7 +37,7 @@ done
 summary=$(mktemp)
 trap 'rm -f "$summary"' EXIT
 gcovr --root . --filter 'kernels/' --filter 'host/' --exclude-unreachable-branches --exclude '.*_(test|bench|reference)\.' \
-  --exclude '.*(test_files|test_reader)\.h' --exclude '.*\.cuh?$' --exclude '.*/cuda/' --exclude 'host/exec/cu' \
+  --exclude '.*(test_files|test_reader|test_problem)\.h' --exclude '.*\.cuh?$' --exclude '.*/cuda/' --exclude 'host/exec/cu' \
   -j "$(nproc)" --json "$summary" --object-directory "$build" "$counts" >/dev/null
 
 MISSING=${MISSING:-} python3 - "$summary" <<'PYTHON'
