@@ -96,23 +96,18 @@ std::string error_of(const Run& run) {
   }
 }
 
-/// The roofs: what a copy moves and what a large product in fp32 computes, in this run.
-struct Peaks {
-  double bytes_per_second = 0.0, flops_per_second = 0.0;
-  std::string by;
-};
-
-/// What bounds an op of these bytes and operations, and the share of that bound which it reaches.
+/// What bounds an op of this work, and the share of that bound which it reaches.
 struct Bound {
   std::optional<double> share;
-  std::string roof;       // arithmetic, memory or ""
-  bool in_cache = false;  // the memory's bandwidth is no bound, and arithmetic is none that matters
+  std::string roof;       // arithmetic, noise, memory or ""
+  bool in_cache = false;  // the memory's bandwidth is no bound, and the others are none that matters
 };
-Bound bound_of(double bytes, double flops, bool in_cache, double seconds, const Peaks& peaks) {
-  const double moving = bytes / peaks.bytes_per_second, computing = flops / peaks.flops_per_second;
-  if (computing > moving) return {computing / seconds, "arithmetic", in_cache};
-  if (in_cache) return {std::nullopt, "", true};
-  return {moving / seconds, "memory"};
+Bound bound_of(const Work& work, bool in_cache, double seconds, const bench::Peaks& peaks) {
+  const double least = bench::least_seconds(work, peaks);
+  if (least == work.bytes / peaks.bytes_per_second)
+    return in_cache ? Bound{std::nullopt, "", true} : Bound{least / seconds, "memory"};
+  const bool computing = least == work.operations / peaks.flops_per_second;
+  return {least / seconds, computing ? "arithmetic" : "noise", in_cache};
 }
 
 std::string note_of(const Bound& bound) {
@@ -139,8 +134,8 @@ class MedianReporter : public benchmark::BenchmarkReporter {
  public:
   /// `cells`: what was registered, by the names that it was registered with. `reference`: whether the double
   /// reference of each is timed too.
-  MedianReporter(Results& results, const Peaks& peaks, const std::map<std::string, const bench::Cell*>& cells,
-                 bool reference)
+  MedianReporter(Results& results, const bench::Peaks& peaks,
+                 const std::map<std::string, const bench::Cell*>& cells, bool reference)
       : results_(results), peaks_(peaks), cells_(cells), reference_(reference) {}
 
   bool ReportContext(const Context&) override { return true; }
@@ -153,9 +148,11 @@ class MedianReporter : public benchmark::BenchmarkReporter {
       const double seconds = run.real_accumulated_time / static_cast<double>(run.iterations);
       const double bytes = run.counters.at("bytes"), flops = run.counters.at("operations");
       const bool in_cache = run.counters.at("out_of_cache") == 0.0;
-      const Bound bound = bound_of(bytes, flops, in_cache, seconds, peaks_);
+      const double words = run.counters.at("words");
+      const Bound bound = bound_of({bytes, flops, words}, in_cache, seconds, peaks_);
       nlohmann::ordered_json more{{"in_cache", bound.in_cache}, {"cache", bench::hot() ? "hot" : "cold"}};
       if (!bound.roof.empty()) more["roof"] = bound.roof;
+      if (words > 0.0) more["words"] = words;
       std::string note = note_of(bound);
       const std::optional<double> spread = spread_of(runs);
       more["spread"] = or_null(spread);
@@ -191,7 +188,7 @@ class MedianReporter : public benchmark::BenchmarkReporter {
   }
 
   Results& results_;
-  const Peaks& peaks_;
+  const bench::Peaks& peaks_;
   const std::map<std::string, const bench::Cell*>& cells_;
   bool reference_;
   int spread_widely_ = 0;
@@ -216,12 +213,11 @@ double timing_seconds(bench::Shapes shapes) {
 /// About how long the cells take: a call reaches half of what the peaks allow, say; Google Benchmark looks
 /// for a number of calls before the repetitions; and one thread fills the arrays, at 1 GB a second. A
 /// reference that is timed takes what it is expected to.
-double seconds_of(const std::vector<bench::Cell>& cells, const Peaks& peaks, const BenchFlags& flags,
+double seconds_of(const std::vector<bench::Cell>& cells, const bench::Peaks& peaks, const BenchFlags& flags,
                   double timing) {
   double seconds = 0.0;
   for (const bench::Cell& cell : cells) {
-    const double call = 2.0 * std::max(cell.work.bytes / peaks.bytes_per_second,
-                                       cell.work.operations / peaks.flops_per_second);
+    const double call = 2.0 * bench::least_seconds(cell.work, peaks);
     seconds += 1e-9 * bench::memory_of(cell.work) + (flags.repetitions + 2) * std::max(1.2 * timing, call);
     const double reference = (cell.work.bytes + cell.work.operations) / bench::kReferenceRate;
     if (flags.reference && cell.op->on_host && reference <= bench::kReferenceSeconds) seconds += reference;
@@ -250,10 +246,9 @@ double memory_for(const CudaExec& exec) {
 }
 #endif
 
-bench::Cells cells_to_time(const BenchFlags& flags, const Peaks& peaks) {
+bench::Cells cells_to_time(const BenchFlags& flags, const bench::Peaks& peaks) {
   const double memory = bench::on_device([](const auto& exec) { return memory_for(exec); });
-  bench::Cells cells = bench::cells_of(bench::shapes_from_name(flags.shapes), flags.op, memory,
-                                       peaks.bytes_per_second, peaks.flops_per_second);
+  bench::Cells cells = bench::cells_of(bench::shapes_from_name(flags.shapes), flags.op, memory, peaks);
   keep_matching(cells.timed, flags);
   keep_matching(cells.too_large, flags);
   return cells;
@@ -262,7 +257,8 @@ bench::Cells cells_to_time(const BenchFlags& flags, const Peaks& peaks) {
 /// Throws std::invalid_argument if what the flags ask for is no row, before any time is spent.
 void check_rows(const BenchFlags& flags) {
   constexpr double kAny = std::numeric_limits<double>::infinity();
-  bench::Cells cells = bench::cells_of(bench::shapes_from_name(flags.shapes), flags.op, kAny, kAny, kAny);
+  bench::Cells cells =
+      bench::cells_of(bench::shapes_from_name(flags.shapes), flags.op, kAny, {kAny, kAny, kAny, ""});
   keep_matching(cells.timed, flags);
   FELBO_CHECK(!cells.timed.empty() || flags.what == "all", "--filter '{}' matches no benchmark",
               flags.filter);
@@ -297,7 +293,7 @@ std::map<std::string, const bench::Cell*> register_cells(const std::vector<bench
   return by_name;
 }
 
-Peaks measure_peaks(Results& results) {
+bench::Peaks measure_peaks(Results& results) {
   const auto [array, bandwidth] =
       bench::on_device([](const auto& exec) { return bench::copy_bandwidth(exec); });
   const auto [n, rate, by] =
@@ -305,11 +301,13 @@ Peaks measure_peaks(Results& results) {
   const double moved = 2.0 * static_cast<double>(array);
   results.add("memory/copy", fmt::format("{:.0f} MiB", moved / (1 << 20)), moved / bandwidth, moved,
               std::nullopt, 1.0, "measured bandwidth");
-  return {bandwidth, rate, fmt::format("a product of {0} x {0} matrices by {1}", n, by)};
+  const double words = bench::on_device([](const auto& exec) { return bench::word_rate(exec); });
+  return {bandwidth, rate, words, fmt::format("a product of {0} x {0} matrices by {1}", n, by)};
 }
 
 /// Times the cells; `too_large` ones are named.
-void bench_kernels(const BenchFlags& flags, const bench::Cells& cells, const Peaks& peaks, Results& results) {
+void bench_kernels(const BenchFlags& flags, const bench::Cells& cells, const bench::Peaks& peaks,
+                   Results& results) {
   const double timing = timing_seconds(bench::shapes_from_name(flags.shapes));
   spdlog::info("{} rows, about {:.1f} min", cells.timed.size(),
                seconds_of(cells.timed, peaks, flags, timing) / 60.0);
@@ -469,7 +467,7 @@ double seconds_of_steps(std::size_t steps, int draws) {
 
 /// The rows of the kernels, with what they were timed by.
 void run_kernels(const BenchFlags& flags, Results& results, nlohmann::ordered_json& measured) {
-  const Peaks peaks = measure_peaks(results);
+  const bench::Peaks peaks = measure_peaks(results);
   const bench::Cells cells = cells_to_time(flags, peaks);
   bench_kernels(flags, cells, peaks, results);
   measured["shapes"] = flags.shapes;
@@ -477,6 +475,7 @@ void run_kernels(const BenchFlags& flags, Results& results, nlohmann::ordered_js
   measured["skipped"] = skipped(cells.too_large);
   measured["peaks"] = {{"gb_per_s", peaks.bytes_per_second * 1e-9},
                        {"gflop_per_s", peaks.flops_per_second * 1e-9},
+                       {"gword_per_s", peaks.words_per_second * 1e-9},
                        {"by", peaks.by}};
 }
 

@@ -3,8 +3,12 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <numeric>
+#include <random>
 #include <variant>
+#include <vector>
 
 #include "host/cli/device.h"
 #include "host/exec/buffer.h"
@@ -72,6 +76,17 @@ Buffer<Exec, T> filled(const Exec& exec, std::int64_t size, const F& f) {
   for (std::int64_t i = 0; i < size; ++i) values[static_cast<std::size_t>(i)] = static_cast<T>(f(i));
   Buffer<Exec, T> buffer(exec, size);
   upload(exec, values, buffer.view());
+  return buffer;
+}
+
+/// 0 ... size - 1 in a shuffled order, always the same.
+template <class Exec>
+Buffer<Exec, std::uint32_t> shuffled(const Exec& exec, std::int64_t size) {
+  std::vector<std::uint32_t> order(static_cast<std::size_t>(size));
+  std::iota(order.begin(), order.end(), 0u);
+  std::shuffle(order.begin(), order.end(), std::mt19937(1));
+  Buffer<Exec, std::uint32_t> buffer(exec, size);
+  upload(exec, order, buffer.view());
   return buffer;
 }
 

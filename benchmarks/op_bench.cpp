@@ -105,16 +105,13 @@ Shapes shapes_from_name(const std::string& name) {
 
 double memory_of(const Work& work) { return 2.0 * std::max(work.bytes, 2.0 * kOutOfCache); }
 
-Cells cells_of(Shapes shapes, const std::string& op, double memory, double bytes_per_second,
-               double flops_per_second) {
+Cells cells_of(Shapes shapes, const std::string& op, double memory, const Peaks& peaks) {
   Cells cells;
   for (const OpBench* each : ops_of(op)) {
     const bool usual = shapes == Shapes::kUsual || each->compares;
     for (const Shape& shape : usual ? each->usual : product_of(*each, shapes)) {
       const Cell cell{each, shape, each->work(shape)};
-      const double least =
-          std::max(cell.work.bytes / bytes_per_second, cell.work.operations / flops_per_second);
-      if (!usual && shapes == Shapes::kGrid && least > kGridSeconds) continue;
+      if (!usual && shapes == Shapes::kGrid && least_seconds(cell.work, peaks) > kGridSeconds) continue;
       (memory_of(cell.work) > memory ? cells.too_large : cells.timed).push_back(cell);
     }
   }

@@ -17,6 +17,7 @@
 
 #include "benchmarks/bench_exec.h"
 #include "benchmarks/counted_exec.h"
+#include "benchmarks/peaks.h"
 #include "benchmarks/rotation.h"
 #include "kernels/common/work.h"
 
@@ -72,17 +73,17 @@ struct Cells {
 /// `kFull`: every combination of the sizes of an op's dimensions; `kGrid`: of fewer sizes, those of which a
 /// call takes at most kGridSeconds by the peaks. `op` names an op, or is empty: all of them. Throws
 /// std::invalid_argument that lists the ops if there is no such one.
-Cells cells_of(Shapes shapes, const std::string& op, double memory, double bytes_per_second,
-               double flops_per_second);
+Cells cells_of(Shapes shapes, const std::string& op, double memory, const Peaks& peaks);
 constexpr double kGridSeconds = 0.1;
 /// Bytes of memory that a call's arrays take at most, with the copy of one from which they are filled.
 double memory_of(const Work& work);
 
-/// The bytes, operations and cache of an iteration that worked on one of `problems`.
+/// The bytes, operations, random words and cache of an iteration that worked on one of `problems`.
 template <class Problem>
 void declare(benchmark::State& state, const Work& work, const Rotation<Problem>& problems) {
   state.counters["bytes"] = work.bytes;
   state.counters["operations"] = work.operations;
+  state.counters["words"] = work.words;
   state.counters["out_of_cache"] = problems.out_of_cache() ? 1.0 : 0.0;
 }
 

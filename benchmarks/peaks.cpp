@@ -6,10 +6,25 @@
 #include <algorithm>
 #include <cstring>
 
+#include "benchmarks/random_words.h"
 #include "benchmarks/timer.h"
 #include "kernels/dense/dense.h"
 
 namespace felbo::bench {
+namespace {
+
+/// Of `data` rows of `blocks` blocks, in calls of which `calls` are timed together.
+template <class Exec>
+double word_rate_of(const Exec& exec, std::int64_t data, int blocks, int calls) {
+  const Buffer<Exec, std::uint32_t> out(exec, data);
+  const auto make = [&] { random_words(exec, {{1, 7, Purpose::kLatent}, blocks, out.view()}); };
+  std::vector<double> seconds;
+  make();
+  for (int i = 0; i < 9; ++i) seconds.push_back(seconds_per_call(exec, make, calls));
+  return 4.0 * blocks * static_cast<double>(data) / median(seconds);
+}
+
+}  // namespace
 
 Bandwidth copy_bandwidth(const CpuExec& exec) {
   const std::int64_t n = std::int64_t{48} << 20;  // 192 MiB an array
@@ -46,7 +61,11 @@ ProductRate product_rate(const CpuExec& exec, Precision) {
   return {n, 2.0 * static_cast<double>(n * n * n) / median(seconds), "oneDNN fp32"};
 }
 
+double word_rate(const CpuExec& exec) { return word_rate_of(exec, 4096, 1024, 1); }
+
 #if FELBO_WITH_CUDA
+
+double word_rate(const CudaExec& exec) { return word_rate_of(exec, 1 << 20, 256, 5); }
 
 Bandwidth copy_bandwidth(const CudaExec& exec) {
   const std::int64_t bytes = std::int64_t{1} << 30;

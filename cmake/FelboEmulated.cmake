@@ -3,7 +3,7 @@
 find_package(Boost REQUIRED COMPONENTS context)
 
 file(GLOB emulated_sources CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/kernels/*/*_cuda.cu)
-list(APPEND emulated_sources benchmarks/unfused_cuda.cu)
+list(APPEND emulated_sources benchmarks/unfused_cuda.cu benchmarks/random_words_cuda.cu)
 list(TRANSFORM emulated_sources PREPEND ${PROJECT_SOURCE_DIR}/)
 set_source_files_properties(${emulated_sources} PROPERTIES LANGUAGE CXX)
 set(emulator_schedules forward reverse random greedy-forward greedy-reverse)

@@ -146,8 +146,8 @@ std::string share_text(const Json& row) {
 std::string table(const Json& results) {
   Table all{
       .caption =
-          "Medians. Bytes and operations of one call as each op declares them; the share is of the lower "
-          "of the two roofs.",
+          "Medians. Bytes and operations of one call as each op declares them; the share is of the lowest "
+          "of the roofs: memory, arithmetic, and the rate of random words (noise).",
       .header = {"No.", "Op", "Sizes", "Time, \xC2\xB5s", "GB/s", "GFLOP/s", "Operations a byte",
                  "Share of the roof"},
       .rows = {},

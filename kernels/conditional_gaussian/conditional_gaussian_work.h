@@ -7,11 +7,11 @@ namespace felbo {
 
 /// mu and log_var read, z written. The normal, sigma 2, z 2 and log q 5; log N(h; 0, I) 4 if wanted.
 constexpr Work conditional_draw_work(std::int64_t rows, std::int64_t latent, bool standard) {
-  return work_of(rows * latent, 12.0, kNormalOperations + 9.0 + (standard ? 4.0 : 0.0));
+  return work_of(rows * latent, 12.0, 9.0 + (standard ? 4.0 : 0.0)) + normals_work(rows * latent);
 }
 /// mu, log_var and grad_z read, two gradients written. The normal, z 4, its gradient 2, log_var's 6.
 constexpr Work conditional_draw_backward_work(std::int64_t rows, std::int64_t latent) {
-  return work_of(rows * latent, 20.0, kNormalOperations + 12.0);
+  return work_of(rows * latent, 20.0, 12.0) + normals_work(rows * latent);
 }
 /// z, mu and log_var read. The standardised z 4, log p 5.
 constexpr Work conditional_density_work(std::int64_t rows, std::int64_t latent) {

@@ -1,8 +1,5 @@
 #include "kernels/gather/gather.h"
 
-#include <algorithm>
-#include <numeric>
-#include <random>
 #include <type_traits>
 #include <vector>
 
@@ -22,14 +19,9 @@ struct Problem {
         batch(shape[0]),
         cols(shape[1]),
         data(bench::filled<T>(exec, batch * cols, [](std::int64_t k) { return k * 37 % 256; })),
-        rows(exec, batch),
+        rows(bench::shuffled(exec, batch)),
         x(exec, batch * cols),
-        bf16(exec, rounded ? batch * cols : 0) {
-    std::vector<std::uint32_t> order(static_cast<std::size_t>(batch));
-    std::iota(order.begin(), order.end(), 0u);
-    std::shuffle(order.begin(), order.end(), std::mt19937(1));
-    upload(exec, order, rows.view());
-  }
+        bf16(exec, rounded ? batch * cols : 0) {}
   void operator()() const {
     GatherArgs<T> args{data.matrix(batch, cols),   rows.view(),          255.0f, binarize,
                        {1, 7, Purpose::kBinarize}, x.matrix(batch, cols)};
@@ -66,7 +58,9 @@ void add(const char* name, Binarize binarize, std::int64_t data_bytes, bool roun
   // A training batch of MNIST's shape, and one out of every cache.
   bench::add_op<P>(
       name, {"B", "X"}, {{128, 784}, {65536, 784}},
-      [=](const bench::Shape& shape) { return gather_work(shape[0], shape[1], data_bytes, rounded); },
+      [=](const bench::Shape& shape) {
+        return gather_work(shape[0], shape[1], data_bytes, binarize == Binarize::kDynamic, rounded);
+      },
       binarize, rounded);
 }
 

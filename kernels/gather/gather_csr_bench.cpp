@@ -2,8 +2,6 @@
 #include "kernels/gather/gather_csr.h"
 
 #include <algorithm>
-#include <numeric>
-#include <random>
 #include <vector>
 
 #include "benchmarks/op_bench.h"
@@ -32,14 +30,9 @@ struct Problem {
             [&](std::int64_t e) { return std::min(e % a_row * kGap + e / a_row % kGap, cols - 1); })),
         value(bench::filled<float>(exec, batch * a_row,
                                    [](std::int64_t e) { return static_cast<float>(e * 37 % 101) / 101.0f; })),
-        rows(exec, batch),
+        rows(bench::shuffled(exec, batch)),
         x(exec, batch * cols),
-        bf16(exec, rounded ? batch * cols : 0) {
-    std::vector<std::uint32_t> order(static_cast<std::size_t>(batch));
-    std::iota(order.begin(), order.end(), 0u);
-    std::shuffle(order.begin(), order.end(), std::mt19937(1));
-    upload(exec, order, rows.view());
-  }
+        bf16(exec, rounded ? batch * cols : 0) {}
   void operator()() const {
     GatherCsrArgs args{.begin = begin.view(),
                        .column = column.view(),
@@ -83,8 +76,9 @@ const bool kAdded = [] {
     // A training batch of the sparse-counts recipe, and one out of every cache.
     bench::add_op<Problem>(
         name, {"B", "X"}, {{128, 2000}, {65536, 784}},
-        [rounded](const bench::Shape& s) {
-          return gather_csr_work(s[0], s[1], elements_of(s[0], s[1]), rounded);
+        [=](const bench::Shape& s) {
+          return gather_csr_work(s[0], s[1], elements_of(s[0], s[1]), binarize == Binarize::kDynamic,
+                                 rounded);
         },
         binarize, rounded);
   };

@@ -10,8 +10,8 @@ namespace felbo {
 constexpr Work reparameterize_work(std::int64_t batch, std::int64_t latent, std::int64_t samples,
                                    bool densities, double z_bytes = 4.0) {
   return work_of(batch * latent, 8.0, 9.0) +
-         work_of(batch * samples * latent, z_bytes, kNormalOperations + 2.0 + (densities ? 9.0 : 0.0)) +
-         work_of(densities ? batch * samples : 0, 8.0, 0.0);
+         work_of(batch * samples * latent, z_bytes, 2.0 + (densities ? 9.0 : 0.0)) +
+         normals_work(batch * samples * latent) + work_of(densities ? batch * samples : 0, 8.0, 0.0);
 }
 
 /// By the analytic KL: mu, log_var and S gradients read, two gradients written, gradients of `bytes` each. A
@@ -19,8 +19,8 @@ constexpr Work reparameterize_work(std::int64_t batch, std::int64_t latent, std:
 /// sums 3.
 constexpr Work reparameterize_backward_work(std::int64_t batch, std::int64_t latent, std::int64_t samples,
                                             double bytes = 4.0) {
-  return work_of(batch * latent, 8.0 + 2.0 * bytes, 9.0) +
-         work_of(batch * samples * latent, bytes, kNormalOperations + 3.0);
+  return work_of(batch * latent, 8.0 + 2.0 * bytes, 9.0) + work_of(batch * samples * latent, bytes, 3.0) +
+         normals_work(batch * samples * latent);
 }
 
 }  // namespace felbo

@@ -95,24 +95,29 @@ TEST_F(Reports, AReplacedRunLeavesNoOldReport) {
 
 TEST_F(Reports, BenchmarksGoOnAPageToo) {
   const std::string page = *folder_ / "bench.html", out = *folder_ / "bench.json";
-  const json said = felbo_json({"bench", "kernels", "--filter", "^adam/|^dense/.*relu", "--repetitions", "2",
-                                "--out", out, "--report", page});
+  const json said = felbo_json({"bench", "kernels", "--filter", "^adam/|^dense/.*relu|^noise/",
+                                "--repetitions", "2", "--out", out, "--report", page});
   EXPECT_EQ(json::parse(read_bytes(out)), said);
   EXPECT_GT(said["peaks"]["gb_per_s"], 0.0);
   EXPECT_GT(said["peaks"]["gflop_per_s"], 0.0);
-  const double gb = said["peaks"]["gb_per_s"], gflop = said["peaks"]["gflop_per_s"];
+  EXPECT_GT(said["peaks"]["gword_per_s"], 0.0);
+  const double gb = said["peaks"]["gb_per_s"], gflop = said["peaks"]["gflop_per_s"],
+               gword = said["peaks"]["gword_per_s"];
   int judged = 0;
   for (const json& row : said["results"]) {
     if (row["name"] == "memory/copy") continue;
-    const double bytes = row["bytes"], flops = row["flops"];
+    const double bytes = row["bytes"], flops = row["flops"], words = row.value("words", 0.0);
     EXPECT_GT(flops, 0.0) << row;
-    // The lower of the two roofs, whichever that is on this machine at this moment.
-    const std::string roof = flops / gflop > bytes / gb    ? "arithmetic"
-                             : row["in_cache"].get<bool>() ? ""
-                                                           : "memory";
+    EXPECT_EQ(words > 0.0, row["name"] == "noise/normal_fill") << row;
+    // The lowest of the roofs, whichever that is on this machine at this moment.
+    const double computing = flops / gflop, moving = bytes / gb, making = words / gword;
+    const std::string roof = computing > std::max(moving, making) ? "arithmetic"
+                             : making > moving                    ? "noise"
+                             : row["in_cache"].get<bool>()        ? ""
+                                                                  : "memory";
     EXPECT_EQ(row.value("roof", ""), roof) << row;
     if (roof.empty()) continue;
-    const double least = 1e-9 * std::max(flops / gflop, bytes / gb), seconds = row["seconds"];
+    const double least = 1e-9 * std::max({computing, moving, making}), seconds = row["seconds"];
     EXPECT_NEAR(row["roofline"].get<double>(), least / seconds, 1e-9 * least / seconds) << row;
     ++judged;
   }

@@ -48,6 +48,7 @@ struct Node {
   int cost = 0;
   bool input = false;
   std::array<int, 3> of{-1, -1, -1};
+  int words = 0;  // of Philox
 };
 inline std::vector<Node>& graph() {
   static std::vector<Node> nodes;
@@ -127,7 +128,7 @@ class Array {
 
 /// What the results of a call took.
 struct Tally {
-  double operations = 0, elements = 0;  // elements: read, and written
+  double operations = 0, elements = 0, words = 0;  // elements: read, and written
 };
 inline Tally tally(std::initializer_list<const Array*> arrays) {
   Tally sum;
@@ -146,6 +147,7 @@ inline Tally tally(std::initializer_list<const Array*> arrays) {
     const Node& node = graph()[static_cast<std::size_t>(at)];
     sum.operations += node.cost;
     sum.elements += node.input ? 1 : 0;
+    sum.words += node.words;
     ahead.insert(ahead.end(), node.of.begin(), node.of.end());
   }
   graph().clear();
@@ -160,7 +162,7 @@ auto of_an_element(const F& f, std::int64_t rows, std::int64_t more_rows, std::i
   const auto a = f(more_rows, more_cols), b = f(rows, more_cols), c = f(more_rows, cols), d = f(rows, cols);
   const auto elements = static_cast<double>((more_rows - rows) * (more_cols - cols));
   const auto each = [&](double w, double x, double y, double z) { return (w - x - y + z) / elements; };
-  return std::array{each(a[0], b[0], c[0], d[0]), each(a[1], b[1], c[1], d[1])};
+  return std::array{each(a[0], b[0], c[0], d[0]), each(a[1], b[1], c[1], d[1]), each(a[2], b[2], c[2], d[2])};
 }
 
 /// Expects that an element of `counted(rows, cols)`, a Tally, is what `declared(rows, cols)`, a Work, says of
@@ -171,18 +173,19 @@ void expect_declared(const std::string& op, const Counted& counted, const Declar
   const auto is = of_an_element(
       [&](std::int64_t rows, std::int64_t n) {
         const Tally t = counted(rows, n);
-        return std::array{t.operations, 4.0 * t.elements};
+        return std::array{t.operations, 4.0 * t.elements, t.words};
       },
       2, 5, cols, more_cols);
   const auto says = of_an_element(
       [&](std::int64_t rows, std::int64_t n) {
         const felbo::Work w = declared(rows, n);
-        return std::array{w.operations, w.bytes};
+        return std::array{w.operations, w.bytes, w.words};
       },
       2, 5, cols, more_cols);
   EXPECT_GT(is[1], 0.0) << op << ": nothing was counted";
   EXPECT_NEAR(says[0], is[0], 1e-9) << op << ": operations of an element";
   EXPECT_NEAR(says[1], is[1], 1e-9) << op << ": bytes of an element";
+  EXPECT_NEAR(says[2], is[2], 1e-9) << op << ": random words of an element";
 }
 
 }  // namespace counting

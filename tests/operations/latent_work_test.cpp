@@ -23,7 +23,7 @@ void felbo_counted::normal_tile(const felbo::NoiseStream&, const std::uint32_t*,
   for (int r = 0; r < rows; ++r) {
     for (std::int64_t i = 0; i < n; ++i) {
       out[r * stride + i] = 0.7;
-      out[r * stride + i].node = counting::add_node({felbo::kNormalOperations, false, {-1, -1, -1}});
+      out[r * stride + i].node = counting::add_node({felbo::kNormalOperations, false, {-1, -1, -1}, 1});
     }
   }
 }
@@ -219,6 +219,10 @@ TEST(Work, AnotherDeclarationIsRed) {
   expect_declared("a square in place", one_product, declared(8, 1));
   EXPECT_NONFATAL_FAILURE(expect_declared("", one_product, declared(8, 2)), "operations of an element");
   EXPECT_NONFATAL_FAILURE(expect_declared("", one_product, declared(4, 1)), "bytes of an element");
+  const auto with_words = [](int64_t rows, int64_t cols) {
+    return felbo::work_of(rows * cols, 8, 1) + felbo::words_work(rows * cols);
+  };
+  EXPECT_NONFATAL_FAILURE(expect_declared("", one_product, with_words), "random words of an element");
 }
 
 }  // namespace
