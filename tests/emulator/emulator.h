@@ -11,7 +11,8 @@
 // race. Built with FELBO_EMULATOR_TSAN and run with kernels under -fsanitize=thread, it is a race check:
 // threads of a block are unordered except by __syncthreads and __syncwarp. Stricter than hardware: a thread
 // that leaves the kernel before a barrier, or a warp function whose mask names a lane that is not there, is a
-// deadlock and not excused.
+// deadlock and not excused. Kernels compiled with -fsanitize=alignment fail, as on a device, where they read
+// or write several elements at once from an address that is no multiple of their size.
 //
 // Not modelled: races between blocks, clusters, tensor cores, cp.async, textures, uninitialised static shared
 // memory, the accuracy of approximate intrinsics.

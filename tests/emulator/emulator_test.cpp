@@ -96,6 +96,25 @@ TEST_P(EverySchedule, MasksThatCannotBeAreErrors) {
       << without;
 }
 
+// This processor reads 16 bytes from anywhere; a device does not.
+TEST_P(EverySchedule, MisalignedAddressesAreErrors) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "UndefinedBehaviorSanitizer ends the program first";
+#endif
+  alignas(16) float values[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  float out[2] = {};
+  const auto sum = [&](const float* from) { launch(1, 2, 0, sum_sixteens, from, static_cast<float*>(out)); };
+  sum(values);
+  EXPECT_EQ(out[0], 10.0f);
+  EXPECT_EQ(out[1], 26.0f);
+  const std::string text = complaint([&] { sum(values + 1); });
+  for (const char* part :
+       {", thread ", ": an address that is 4 above a multiple of 16, ", "planted_kernels.cuh:"})
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  sum(values + 4);
+  EXPECT_EQ(out[1], 42.0f);
+}
+
 // A missing barrier shows under some schedule: that is why there are five.
 TEST(Emulator, SomeScheduleShowsAMissingBarrier) {
   std::set<std::vector<float>> results;

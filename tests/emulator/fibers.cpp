@@ -117,6 +117,7 @@ class Engine {
   void run(dim3 grid, dim3 block, std::size_t shared_bytes, void (*body)(void*), void* context);
   void sync_block();
   std::uint64_t warp_function(const WarpCall& call);
+  void misaligned(const std::string& access);
   void* dynamic_shared() const { return shared_.get(); }
   int lane() const { return running_ % kWarp; }
   bool busy() const { return running_ >= 0; }
@@ -312,6 +313,11 @@ std::uint64_t Engine::warp_function(const WarpCall& call) {
   return t.result;
 }
 
+void Engine::misaligned(const std::string& access) {
+  error_ = where() + ", thread " + std::to_string(running_) + ": " + access;
+  yield();  // never comes back
+}
+
 void Engine::finish_warp_call(int first, unsigned mask) {
   Thread* warp = &threads_[static_cast<std::size_t>(first)];
   unsigned ballot = 0;
@@ -460,4 +466,27 @@ int run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, void (*body)(void*
   return cudaSuccess;
 }
 
+namespace {
+
+/// Where an access stands in the source, and of what: the layout of GCC's and Clang's ubsan_handlers.h.
+struct Access {
+  const char* file;
+  std::uint32_t line, column;
+  const void* type;
+  unsigned char log_alignment, kind;
+};
+void misaligned(const Access& at, std::uintptr_t address) {
+  if (!engine().busy()) return;  // host code, whose processor takes it
+  engine().misaligned("an address that is " + std::to_string(address % (1u << at.log_alignment)) +
+                      " above a multiple of " + std::to_string(1u << at.log_alignment) + ", " + at.file +
+                      ":" + std::to_string(at.line));
+}
+
+}  // namespace
 }  // namespace felbo::emulator
+
+// Code under -fsanitize=alignment calls this before it reads or writes what is not aligned as its type asks.
+// The sanitizer's own runtime is not linked.
+extern "C" void __ubsan_handle_type_mismatch_v1(const void* access, std::uintptr_t address) {
+  felbo::emulator::misaligned(*static_cast<const felbo::emulator::Access*>(access), address);
+}

@@ -69,4 +69,14 @@ __global__ void scan_block(const int* values, int* out) {
   out[thread] = held[thread];
 }
 
+/// A value that is moved by one instruction of 16 bytes.
+struct alignas(16) Sixteen {
+  float v[4];
+};
+/// Thread i sums values[4 i] ... values[4 i + 3], all of them read at once.
+__global__ inline void sum_sixteens(const float* values, float* out) {
+  const Sixteen four = *reinterpret_cast<const Sixteen*>(values + 4 * threadIdx.x);
+  out[threadIdx.x] = four.v[0] + four.v[1] + four.v[2] + four.v[3];
+}
+
 }  // namespace felbo::emulator
