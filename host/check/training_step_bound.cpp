@@ -175,8 +175,10 @@ class ErrorAnalysis {
     }
     return errors;
   }
+  double mu(int b, int d) const { return t_.posterior[std::size_t(2 * b) * Z_ + d]; }
+  double raw_log_var(int b, int d) const { return t_.posterior[std::size_t(2 * b + 1) * Z_ + d]; }
   double log_var(int b, int d) const {
-    return std::clamp<double>(t_.log_var[at(b, d)], config_.clamp.lo, config_.clamp.hi);
+    return std::clamp<double>(raw_log_var(b, d), config_.clamp.lo, config_.clamp.hi);
   }
   std::size_t at(int b, int d) const { return std::size_t(b) * Z_ + d; }
   ReferenceNormal eps(int b, int s, int d) const {
@@ -188,7 +190,7 @@ class ErrorAnalysis {
   void take_posterior(const Values& errors) {
     for (int b = 0; b < B_; ++b) {
       for (int d = 0; d < Z_; ++d) {
-        const double m = t_.mu[at(b, d)], v = log_var(b, d);
+        const double m = mu(b, d), v = log_var(b, d);
         mu_.push_back(errors[std::size_t(2 * b) * Z_ + d]);
         log_var_.push_back(errors[std::size_t(2 * b + 1) * Z_ + d]);
         out_.kl += std::abs(m) * mu_.back() + std::abs(std::exp(v) - 1) / 2 * log_var_.back() +
@@ -284,7 +286,7 @@ class ErrorAnalysis {
     const double sigma = std::exp(log_var(b, d) / 2);
     const auto [e, error] = eps(b, s, d);
     return mu_[at(b, d)] + sigma * std::abs(e) / 2 * log_var_[at(b, d)] +
-           sample_tolerance(t_.mu[at(b, d)], sigma, e, error);
+           sample_tolerance(mu(b, d), sigma, e, error);
   }
   double& own_error(std::size_t i) {
     return out_.gradient[std::size_t(reference::entry_of(*in_.vae, "likelihood.log_var").offset) + i];
@@ -300,7 +302,7 @@ class ErrorAnalysis {
         }
         const double kl_scale = in_.rates.beta / B_ * t_.kl_weight[std::size_t(d)];
         const double v = log_var(b, d), sigma = std::exp(v / 2);
-        double sum_mu = kl_scale * std::abs(t_.mu[at(b, d)]), sum_v = kl_scale * (std::exp(v) + 1);
+        double sum_mu = kl_scale * std::abs(mu(b, d)), sum_v = kl_scale * (std::exp(v) + 1);
         double in_mu = kl_scale * mu_[at(b, d)], in_v = 0, slope = kl_scale * std::exp(v) / 2;
         for (int s = 0; s < S_; ++s) {
           const std::size_t r = (std::size_t(b) * S_ + s) * Z_ + d;
@@ -310,20 +312,14 @@ class ErrorAnalysis {
           in_mu += grad_z[r], in_v += (grad_z[r] * e + g * error) * sigma / 2;
           slope += g * e * sigma / 4;
         }
-        const bool inside = v == t_.log_var[at(b, d)];
+        const bool inside = v == raw_log_var(b, d);
         errors[std::size_t(2 * b) * Z_ + d] = in_mu + samples_k(S_) * kEps * sum_mu;
         errors[std::size_t(2 * b + 1) * Z_ + d] =
             inside ? in_v + slope * log_var_[at(b, d)] + samples_k(S_) * kEps * sum_v : 0.0;
       }
     }
-    for (int b = 0; b < B_; ++b) {
-      for (int d = 0; d < Z_; ++d) {
-        for (const auto& [i, gradient] :
-             {std::pair(std::size_t(2 * b) * Z_ + d, t_.grad_posterior.mu[at(b, d)]),
-              std::pair(std::size_t(2 * b + 1) * Z_ + d, t_.grad_posterior.log_var[at(b, d)])})
-          errors[i] += storage_error<T>(std::abs(gradient) + errors[i]);
-      }
-    }
+    for (std::size_t i = 0; i < errors.size(); ++i)
+      errors[i] += storage_error<T>(std::abs(t_.grad_posterior[i]) + errors[i]);
     return errors;
   }
 
@@ -337,7 +333,7 @@ class ErrorAnalysis {
     for (int s = 0; s < S_; ++s) {
       const std::size_t row = std::size_t(b) * S_ + s, r = row * Z_ + d;
       const auto [e, of_eps] = eps(b, s, d);
-      const double w = t_.weight[row], z = t_.mu[at(b, d)] + sigma * e;
+      const double w = t_.weight[row], z = mu(b, d) + sigma * e;
       const double slope = total ? std::abs(z) : std::abs(z) + std::abs(e) / sigma;
       const double by_scale = total ? 0.0 : (std::abs(e) / 2 * log_var_[at(b, d)] + of_eps) / sigma;
       double g = std::abs(t_.grad_z[r]) + c * w * slope;
@@ -353,7 +349,7 @@ class ErrorAnalysis {
     }
     errors[std::size_t(2 * b) * Z_ + d] = in_mu + samples_k(S_) * kEps * sum_mu;
     errors[std::size_t(2 * b + 1) * Z_ + d] =
-        v == t_.log_var[at(b, d)] ? in_v + samples_k(S_) * kEps * sum_v : 0.0;
+        v == raw_log_var(b, d) ? in_v + samples_k(S_) * kEps * sum_v : 0.0;
   }
 
   const reference::StepInput<double>& in_;

@@ -36,7 +36,6 @@ struct KeptStep {
 KeptStep load_step(const std::filesystem::path& path) {
   nlohmann::ordered_json report = read_incident(path);
   LoadedRun run = load_run(incident_files(path).checkpoint);
-  check_replayable(run.vae.config());
   DataSet data = load_run_data(run.config.data, run.config);
   check_width(data, run.vae);
   const std::vector<std::string> differences = data_differences(run.ledger, run.config, data);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <limits>
@@ -39,59 +40,142 @@ std::optional<std::string> bad_data(const StepAtHand& at, const std::vector<floa
 /// cannot hold.
 class RangeWalk {
  public:
-  RangeWalk(const StepAtHand& at, const StepTrace<double>& trace) : at_(at), t_(trace) {}
+  RangeWalk(const StepAtHand& at, const StepTrace<double>& trace)
+      : at_(at), t_(trace), S_(static_cast<std::size_t>(at.options.samples)) {}
 
   std::optional<std::string> operator()() {
-    const std::size_t S = static_cast<std::size_t>(at_.options.samples);
-    forward(t_.encoder, "encoder", 1);
-    look("z", t_.latent.z, S);
-    look("the KL", t_.latent.kl, 1);
-    forward(t_.decoder, "decoder", S);
-    look("log p(x|z)", t_.likelihood.log_px_given_z, S);
-    look("the gradient over the decoder's output", t_.likelihood.grad_output, S);
-    look("the gradient of the likelihood's own parameters", t_.likelihood.grad_own, 0);
-    backward(t_.decoder, "decoder", S);
-    look("the gradient by mu", t_.grad_posterior.mu, 1);
-    look("the gradient by log_var", t_.grad_posterior.log_var, 1);
-    backward(t_.encoder, "encoder", 1);
+    const Rows data{1}, samples{S_}, none{0};
+    forward(t_.encoder, "encoder", encoded());
+    look("z", t_.latent.z, samples);
+    layers_forward();
+    if (reads_densities()) {
+      look("log q(z|x)", t_.latent.log_qz, samples);
+      look("log p(z)", t_.latent.log_pz, samples);
+    }
+    look("the KL", t_.latent.kl, data);
+    forward(t_.decoder, "decoder", samples);
+    look("log p(x|z)", t_.likelihood.log_px_given_z, samples);
+    look("the gradient over the decoder's output", t_.likelihood.grad_output, samples);
+    look("the gradient of the likelihood's own parameters", t_.likelihood.grad_own, none);
+    backward(t_.decoder, "decoder", samples);
+    layers_backward();
+    gradient_of("prior.mu"), gradient_of("prior.log_var"), gradient_of("prior.logit");
+    posterior_backward();
+    look("the gradient by the encoder's answers to pseudo-inputs", t_.grad_pseudo, none);
+    backward(t_.encoder, "encoder", encoded());
     return found_;
   }
 
  private:
   using Layers = std::vector<reference::LayerTrace<double>>;
+  /// How many rows of a tensor a datum has, 0 where rows are no data; and how many lie behind those of the
+  /// batch, which belong to pseudo-inputs.
+  struct Rows {
+    std::size_t per_datum, behind = 0;
+  };
 
-  /// `per_datum`: rows of `values` that a datum has; 0: rows are no data.
-  void look(const std::string& what, const Values& values, std::size_t per_datum) {
+  Rows encoded() const { return {1, static_cast<std::size_t>(at_.vae.pseudo_rows())}; }
+  /// Whether a step makes use of the samples' densities.
+  bool reads_densities() const {
+    const VaeConfig& c = at_.vae.config();
+    const bool standard = c.prior.is_standard() && !c.posterior.couples_dimensions() && c.above.empty();
+    return has_importance_weights(at_.options.objective) || !has_closed_kl(c) ||
+           (at_.options.objective != TrainingObjective::kElbo && !standard);
+  }
+
+  void look(const std::string& what, std::span<const double> values, Rows rows) {
     if (found_) return;
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (std::abs(values[i]) <= FLT_MAX) continue;
       const std::string value = std::isnan(values[i]) ? "nan" : fmt::format("{:.3g}", values[i]);
-      const std::size_t cols = per_datum == 0 ? 1 : values.size() / (at_.rows.size() * per_datum);
-      const std::string row =
-          per_datum == 0 ? ""
-                         : fmt::format(" for row {} of the training data", at_.rows[i / cols / per_datum]);
-      found_ =
-          fmt::format("in double, too, {} is {}{}; a float holds at most {:.3g}", what, value, row, FLT_MAX);
+      found_ = fmt::format("in double, too, {} is {}{}; a float holds at most {:.3g}", what, value,
+                           owner(i, values.size(), rows), FLT_MAX);
       return;
     }
   }
-  void forward(const Layers& layers, const std::string& name, std::size_t per_datum) {
-    for (std::size_t l = 0; l < layers.size(); ++l)
-      look(fmt::format("the output of {}.{} before its activation", name, l), layers[l].pre.value, per_datum);
+  /// " for row 4711 of the training data", of element i among `size`.
+  std::string owner(std::size_t i, std::size_t size, Rows rows) const {
+    if (rows.per_datum == 0) return "";
+    const std::size_t data = at_.rows.size() * rows.per_datum, row = i / (size / (data + rows.behind));
+    if (row >= data) return fmt::format(" for pseudo-input {}", row - data);
+    return fmt::format(" for row {} of the training data", at_.rows[row / rows.per_datum]);
   }
-  void backward(const Layers& layers, const std::string& name, std::size_t per_datum) {
+
+  void forward(const Layers& layers, const std::string& name, Rows rows) {
+    for (std::size_t l = 0; l < layers.size(); ++l)
+      look(fmt::format("the output of {}.{} before its activation", name, l), layers[l].pre.value, rows);
+  }
+  void backward(const Layers& layers, const std::string& name, Rows rows) {
     for (std::size_t l = layers.size(); l-- > 0;) {
-      look(fmt::format("the gradient of {}.{}.weight", name, l), layers[l].gradient.weight, 0);
-      look(fmt::format("the gradient of {}.{}.bias", name, l), layers[l].gradient.bias, 0);
-      if (l > 0)
-        look(fmt::format("the gradient by the input of {}.{}", name, l), layers[l].gradient.x, per_datum);
+      look(fmt::format("the gradient of {}.{}.weight", name, l), layers[l].gradient.weight, {0});
+      look(fmt::format("the gradient of {}.{}.bias", name, l), layers[l].gradient.bias, {0});
+      if (l > 0 || rows.behind > 0)
+        look(fmt::format("the gradient by the input of {}.{}", name, l), layers[l].gradient.x, rows);
     }
+  }
+  void layers_forward() {
+    for (std::size_t i = 0; i < t_.above.size(); ++i) {
+      forward(t_.above[i].encoder, fmt::format("encoder{}", i + 2), {S_});
+      look(fmt::format("h{}", i + 2), t_.above[i].h, {S_});
+    }
+    for (std::size_t i = 0; i < t_.above.size(); ++i)
+      forward(t_.above[i].decoder, fmt::format("decoder{}", i + 2), {S_});
+  }
+  void layers_backward() {
+    for (std::size_t i = 0; i < t_.above.size(); ++i) {
+      look(fmt::format("the gradient over the output of decoder{}", i + 2), t_.above[i].grad_prior, {S_});
+      backward(t_.above[i].decoder, fmt::format("decoder{}", i + 2), {S_});
+    }
+    for (std::size_t i = t_.above.size(); i-- > 0;) {
+      look(fmt::format("the gradient by h{}", i + 2), t_.above[i].grad_h, {S_});
+      look(fmt::format("the gradient over the output of encoder{}", i + 2), t_.above[i].grad_posterior, {S_});
+      backward(t_.above[i].encoder, fmt::format("encoder{}", i + 2), {S_});
+      look(fmt::format("the gradient by the input of encoder{}", i + 2), t_.above[i].grad_below, {S_});
+    }
+  }
+  /// Of a tensor of the prior, if there is one of this name.
+  void gradient_of(const std::string& name) {
+    for (const ParameterEntry& entry : at_.vae.table().entries())
+      if (entry.name == name) look("the gradient of " + name, reference::tensor_of(t_.gradient, entry), {0});
+  }
+  /// By what the encoder gives a datum, part after part.
+  void posterior_backward() {
+    const VaeConfig& c = at_.vae.config();
+    const auto E = static_cast<std::size_t>(c.posterior.outputs(c.latent)),
+               Z = static_cast<std::size_t>(c.latent);
+    const std::size_t log_vars = c.posterior.family == PosteriorFamily::kIsotropicGaussian ? 1 : Z;
+    columns("the gradient by mu", E, 0, Z);
+    columns("the gradient by log_var", E, Z, log_vars);
+    columns(c.posterior.family == PosteriorFamily::kPlanarFlow ? "the gradient by the flow's parameters"
+                                                               : "the gradient by the covariance's factor",
+            E, Z + log_vars, E - Z - log_vars);
+  }
+  void columns(const std::string& what, std::size_t width, std::size_t begin, std::size_t count) {
+    Values part;
+    for (std::size_t b = 0; b < at_.rows.size() && count > 0; ++b) {
+      const Values row = reference::part_of(t_.grad_posterior, b, width, begin, count);
+      part.insert(part.end(), row.begin(), row.end());
+    }
+    look(what, part, {1});
   }
 
   const StepAtHand& at_;
   const StepTrace<double>& t_;
+  std::size_t S_;
   std::optional<std::string> found_;
 };
+
+/// A number within the latent part of the step that a float cannot hold, though what comes of it fits;
+/// nothing: there is none. An op may be right to give NaN there.
+std::optional<std::string> beyond_on_the_way(const StepAtHand& at, const StepTrace<double>& trace) {
+  const auto worst = std::ranges::max_element(trace.largest);
+  if (*worst <= FLT_MAX) return std::nullopt;
+  return fmt::format(
+      "in double, too, a number on the way from the encoder's output to z, its densities and the KL, or "
+      "back, "
+      "is of magnitude {:.3g} for row {} of the training data; a float holds at most {:.3g}",
+      *worst, at.rows[static_cast<std::size_t>(worst - trace.largest.begin())], FLT_MAX);
+}
 
 double norm_of(const Values& gradient) {
   double squares = 0;
@@ -128,8 +212,19 @@ std::optional<std::string> parameter_beyond(const StepAtHand& at, const StepTrac
 
 Values doubles(std::span<const float> values) { return {values.begin(), values.end()}; }
 
-/// Where the float step is not what the double one allows; nothing: it is. The bounds suppose that an
-/// element's gradients depend on its own outputs alone, as they do not under a softmax.
+/// Of what part of the model there is no bound of the float step's errors; nothing: there is one. It supposes
+/// that an element's gradients depend on its own outputs alone, as they do not under a softmax.
+std::optional<std::string> not_bounded(const VaeConfig& config) {
+  const LikelihoodFamily family = config.likelihood.family;
+  if (family == LikelihoodFamily::kCategorical || family == LikelihoodFamily::kMultinomial)
+    return "a softmax's likelihood";
+  if (!config.above.empty()) return "several stochastic layers";
+  if (config.posterior.family != PosteriorFamily::kDiagonalGaussian) return "this posterior";
+  if (config.prior.family != PriorFamily::kStandardNormal) return "this prior";
+  return std::nullopt;
+}
+
+/// Where the float step is not what the double one allows; nothing: it is.
 template <class T>
 std::optional<std::string> difference(const StepAtHand& at, const StepInput<double>& in,
                                       const FloatStep& device) {
@@ -167,20 +262,9 @@ std::string name_of(Blame blame) {
   return "none";
 }
 
-void check_replayable(const VaeConfig& config) {
-  FELBO_CHECK(
-      config.posterior.family == PosteriorFamily::kDiagonalGaussian &&
-          config.prior.family == PriorFamily::kStandardNormal && config.above.empty(),
-      "replay takes a step by the references in double, which there are of --posterior diagonal-gaussian "
-      "with "
-      "--prior standard-normal and one stochastic layer; report.json in RUN/nonfinite names the op all the "
-      "same");
-}
-
 template <class T>
 Verdict judge_step(const StepAtHand& at, const Examination& examination, const FloatStep& device) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  check_replayable(at.vae.config());
   if (const auto bad = bad_data(at, examination.x)) return {Blame::kData, *bad, kNone, kNone};
   if (examination.first && examination.first->op == "state")
     return {Blame::kState, describe(examination, at.rows), kNone, kNone};
@@ -199,16 +283,17 @@ Verdict judge_step(const StepAtHand& at, const Examination& examination, const F
                     "float below {:.3g}",
                     norm, kGradientNormLimit));
   if (const auto beyond = parameter_beyond(at, trace, norm)) return verdict(Blame::kModel, *beyond);
-  if (!device.finite())
+  if (!device.finite()) {
+    if (const auto beyond = beyond_on_the_way(at, trace)) return verdict(Blame::kModel, *beyond);
     return verdict(Blame::kKernel,
                    "in double the whole step lies within float's range, in float it is not finite: " +
                        first_words(examination, at));
-  const LikelihoodFamily family = at.vae.config().likelihood.family;
-  if (family == LikelihoodFamily::kCategorical || family == LikelihoodFamily::kMultinomial)
-    return verdict(
-        Blame::kNothing,
-        "the step is finite here, and so it is in double (of a softmax's likelihood the two are compared no "
-        "further)");
+  }
+  if (const auto what = not_bounded(at.vae.config()))
+    return verdict(Blame::kNothing,
+                   fmt::format("the step is finite here, and so it is in double (the two are compared no "
+                               "further: how far float may be off is not known of {})",
+                               *what));
   if (const auto wrong = difference<T>(at, in, device)) return verdict(Blame::kKernel, *wrong);
   return verdict(Blame::kNothing, "the step is finite here, and what the references in double say");
 }

@@ -50,10 +50,6 @@ struct Verdict {
          norm = 0.0;  // of the step in double: nats a datum, and L2 of the gradient; NaN where none was made
 };
 
-/// Throws std::invalid_argument where there is no reference of the whole step: another posterior than the
-/// diagonal Gaussian, another prior than the standard normal, or several stochastic layers.
-void check_replayable(const VaeConfig& config);
-
 /// Judges the step that `examination` (op by op on the CPU) and `device` took. T: how the device's products
 /// were stored. Takes the reference's time: some seconds for 10^8 products.
 template <class T>

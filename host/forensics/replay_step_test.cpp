@@ -18,16 +18,20 @@ namespace {
 
 constexpr float kNanF = std::numeric_limits<float>::quiet_NaN();
 
+VaeConfig config_of(const std::string& likelihood, Activation activation) {
+  return {.dimensions = 6,
+          .latent = 2,
+          .hidden = {5, 4},
+          .activation = activation,
+          .likelihood = likelihood_from_names(likelihood, "learned", {})};
+}
+
 /// A small Gaussian model before its step 5, with the data that it is trained on.
 struct Scene {
   explicit Scene(const std::string& likelihood = "gaussian", Activation activation = Activation::kTanh,
                  TrainingObjective objective = TrainingObjective::kElbo)
-      : vae({.dimensions = 6,
-             .latent = 2,
-             .hidden = {5, 4},
-             .activation = activation,
-             .likelihood = likelihood_from_names(likelihood, "learned", {})}),
-        state(CpuExec(1), vae) {
+      : Scene(config_of(likelihood, activation), objective) {}
+  Scene(const VaeConfig& config, TrainingObjective objective) : vae(config), state(CpuExec(1), vae) {
     part.rows = 20, part.cols = 6;
     part.floats.resize(120);
     checks::fill_normal(View<float, 2>{part.floats.data(), 20, 6}, 1);
@@ -253,17 +257,173 @@ TEST(JudgeStep, AKernelThatIsOff) {
   }
 }
 
-TEST(JudgeStep, RefusesWhatHasNoReference) {
-  VaeConfig config{.dimensions = 3, .latent = 2};
-  check_replayable(config);
-  config.prior.family = PriorFamily::kUniform;
-  EXPECT_THROW(check_replayable(config), std::invalid_argument);
-  config.prior.family = PriorFamily::kStandardNormal;
-  config.posterior.family = PosteriorFamily::kPlanarFlow;
-  EXPECT_THROW(check_replayable(config), std::invalid_argument);
-  config.posterior.family = PosteriorFamily::kDiagonalGaussian;
-  config.above.resize(1);
-  EXPECT_THROW(check_replayable(config), std::invalid_argument);
+// --- Other posteriors, priors and several stochastic layers
+
+struct Model {
+  std::string name;
+  VaeConfig config;
+  TrainingObjective objective = TrainingObjective::kElbo;
+};
+
+VaeConfig config_with(Posterior posterior, Prior prior, std::vector<LayerConfig> above = {}) {
+  VaeConfig config = config_of("gaussian", Activation::kTanh);
+  config.posterior = posterior;
+  config.prior = prior;
+  config.above = std::move(above);
+  return config;
+}
+
+std::vector<Model> models() {
+  std::vector<Model> out;
+  for (const char* posterior :
+       {"diagonal-gaussian", "isotropic-gaussian", "full-covariance-gaussian", "planar-flow"}) {
+    for (const char* prior : {"standard-normal", "diagonal-gaussian", "uniform", "mixture", "vamp"}) {
+      const Posterior p{.family = posterior_family_from_name(posterior), .flow_steps = 2};
+      const Prior q{.family = prior_family_from_name(prior), .components = 3};
+      if (q.family == PriorFamily::kVamp && p.family != PosteriorFamily::kDiagonalGaussian) continue;
+      for (const TrainingObjective objective : {TrainingObjective::kElbo, TrainingObjective::kIwae})
+        out.push_back({std::string(posterior) + ", " + prior + (out.size() % 2 == 0 ? "" : ", iwae"),
+                       config_with(p, q), objective});
+    }
+  }
+  const std::vector<LayerConfig> two{{3, {4}}}, three{{3, {4}}, {2, {}}};
+  out.push_back({"two layers", config_with({}, {}, two), TrainingObjective::kElboMc});
+  out.push_back({"three layers, iwae", config_with({}, {}, three), TrainingObjective::kIwae});
+  out.push_back({"mixture, dreg", config_with({}, {.family = PriorFamily::kMixture, .components = 3}),
+                 TrainingObjective::kDreg});
+  return out;
+}
+
+TEST(JudgeEveryModel, AGoodStepIsGood) {
+  for (const Model& model : models()) {
+    SCOPED_TRACE(model.name);
+    const Scene scene(model.config, model.objective);
+    const FloatStep step = take_float_step<float>(CpuExec(2), scene.at());
+    const Verdict verdict = judge_step<float>(scene.at(), scene.examine(), step);
+    EXPECT_EQ(verdict.blame, Blame::kNothing) << verdict.why;
+    // A mean of sums of some dozen terms of order 1.
+    EXPECT_NEAR(verdict.elbo, step.totals.elbo / 7, 1e-4);
+    EXPECT_NEAR(verdict.norm, step.totals.norm_sum, 1e-4 * (1 + verdict.norm));
+  }
+}
+
+TEST(JudgeEveryModel, TheData) {
+  for (const Model& model : models()) {
+    SCOPED_TRACE(model.name);
+    Scene scene(model.config, model.objective);
+    scene.value(8, 4) = kNanF;
+    const Verdict verdict = scene.judge();
+    EXPECT_EQ(verdict.blame, Blame::kData) << verdict.why;
+    EXPECT_NE(verdict.why.find("row 8, column 4 "), std::string::npos) << verdict.why;
+  }
+}
+
+TEST(JudgeEveryModel, TheStateBeforeIt) {
+  for (const Model& model : models()) {
+    SCOPED_TRACE(model.name);
+    Scene scene(model.config, model.objective);
+    scene.parameter("encoder.2.bias", 2) = kNanF;
+    EXPECT_EQ(scene.judge().blame, Blame::kState);
+  }
+}
+
+TEST(JudgeEveryModel, TheModelLeavesFloatsRange) {
+  for (const Model& model : models()) {
+    SCOPED_TRACE(model.name);
+    Scene scene(model.config, model.objective);
+    scene.parameter("decoder.2.bias", 0) = 1e25f;
+    const Verdict verdict = scene.judge();
+    EXPECT_EQ(verdict.blame, Blame::kModel) << verdict.why;
+    EXPECT_NE(verdict.why.find("log p(x|z) is -"), std::string::npos) << verdict.why;
+  }
+}
+
+TEST(JudgeEveryModel, AKernelThatGivesNan) {
+  for (const Model& model : models()) {
+    SCOPED_TRACE(model.name);
+    Spoil spoil;
+    spoil.dense = [](const DenseArgs& a) { a.y(2, 1) = kNanF; };
+    const Scene scene(model.config, model.objective);
+    const Verdict verdict = judge_step<float>(scene.at(), scene.examine(),
+                                              take_float_step<float>(SpoiledExec(spoil), scene.at()));
+    EXPECT_EQ(verdict.blame, Blame::kKernel) << verdict.why;
+  }
+}
+
+/// What is made too large, and what must be named as the first number beyond float's range.
+struct Blown {
+  const char* name;
+  VaeConfig config;
+  TrainingObjective objective;
+  std::function<void(Scene&)> change;
+  const char* why;
+};
+
+// In the order in which a step computes.
+TEST(JudgeEveryModel, NamesTheFirstTensorBeyondFloatsRange) {
+  using enum TrainingObjective;
+  const Prior learned{.family = PriorFamily::kDiagonalGaussian};
+  const Prior mixture{.family = PriorFamily::kMixture, .components = 3},
+      vamp{.family = PriorFamily::kVamp, .components = 3}, uniform{.family = PriorFamily::kUniform};
+  const Posterior full{.family = PosteriorFamily::kFullCovarianceGaussian},
+      flow{.family = PosteriorFamily::kPlanarFlow, .flow_steps = 2};
+  const std::vector<LayerConfig> above{{3, {4}}, {2, {}}};
+  const std::vector<Blown> cases{
+      {"the prior's mean", config_with({}, learned), kElbo,
+       [](Scene& s) { s.parameter("prior.mu", 1) = 1e20f; }, "the KL is "},
+      {"a component's mean, by samples", config_with({}, learned), kElboMc,
+       [](Scene& s) { s.parameter("prior.mu", 1) = 1e25f; }, "log p(z) is -"},
+      {"the uniform prior's map is bounded", config_with({}, uniform), kElbo,
+       [](Scene& s) { s.parameter("encoder.2.bias", 0) = 1e25f; }, "the KL is "},
+      {"the covariance's factor", config_with(full, {}), kElbo,
+       [](Scene& s) { s.parameter("encoder.2.bias", 4) = 1e25f; }, "the KL is "},
+      {"all components", config_with({}, mixture), kElbo,
+       [](Scene& s) {
+         for (int i = 0; i < 6; ++i) s.parameter("prior.mu", i) = 1e25f;
+       },
+       "log p(z) is -"},
+      {"a pseudo-input", config_with({}, vamp), kElbo,
+       [](Scene& s) {
+         s.parameter("prior.pseudo_inputs", 6 + 2) = 3e38f;
+         s.parameter("encoder.0.weight", 2 * 5) = 10.0f;
+       },
+       "the output of encoder.0 before its activation is 3e+39 for pseudo-input 1;"},
+      {"a flow that goes far", config_with(flow, {}), kElbo,
+       [](Scene& s) { s.parameter("encoder.2.bias", 4) = 1e25f; }, "log p(z) is -"},
+      {"the third layer's network", config_with({}, {}, above), kElboMc,
+       [](Scene& s) {
+         s.parameter("encoder3.0.bias") = 3e38f;
+         for (int i = 0; i < 6; ++i) s.parameter("encoder3.0.weight", i) = 3e38f;
+       },
+       "the output of encoder3.0 before its activation is "},
+      {"h2", config_with({}, {}, above), kIwae, [](Scene& s) { s.parameter("encoder2.1.bias", 1) = 1e25f; },
+       "log p(z) is -"},
+  };
+  for (const Blown& c : cases) {
+    SCOPED_TRACE(c.name);
+    Scene scene(c.config, c.objective);
+    c.change(scene);
+    const Verdict verdict = scene.judge();
+    EXPECT_EQ(verdict.blame, Blame::kModel) << verdict.why;
+    EXPECT_NE(verdict.why.find(std::string("in double, too, ") + c.why), std::string::npos) << verdict.why;
+  }
+}
+
+// In double what comes of it has room in a float. w . u overflows in float, and u^ is small again; a
+// component out of all reach has no share in p(z), though its distance has no room in a float.
+TEST(JudgeEveryModel, ANumberOnTheWayBeyondFloatsRangeIsTheModels) {
+  Scene flow(config_with({.family = PosteriorFamily::kPlanarFlow, .flow_steps = 2}, {}),
+             TrainingObjective::kElbo);
+  for (const int i : {4, 5}) flow.parameter("encoder.2.bias", i) = -1e20f;
+  for (const int i : {6, 7}) flow.parameter("encoder.2.bias", i) = 1e20f;
+  Scene mixture(config_with({}, {.family = PriorFamily::kMixture, .components = 3}),
+                TrainingObjective::kElbo);
+  mixture.parameter("prior.mu", 0) = 1e25f;
+  for (const Scene* scene : {&flow, &mixture}) {
+    const Verdict verdict = scene->judge();
+    EXPECT_EQ(verdict.blame, Blame::kModel) << verdict.why;
+    EXPECT_NE(verdict.why.find("on the way from the encoder's output"), std::string::npos) << verdict.why;
+  }
 }
 
 // --- Which step is next

@@ -1,7 +1,9 @@
-// The latent variables by their definitions, in double: z, its densities and its KL for every posterior and
-// prior. Sizes are small there, so nothing is shared between rows.
+// The latent variables by their definitions: z, its densities and its KL for every posterior and prior, in a
+// scalar T, which is double or one that keeps account of its derivatives. Sizes are small where this is used,
+// so nothing is shared between rows.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
@@ -14,20 +16,33 @@
 #include "kernels/common/noise_stream.h"
 #include "kernels/mixture_prior/mixture_prior_reference.h"
 #include "kernels/noise/noise_reference.h"
+#include "kernels/normal_cdf/normal_cdf_reference.h"
 #include "kernels/planar_flow/planar_flow_reference.h"
 
 namespace felbo::reference {
 
 /// All that latent variables depend on: the encoder's output (B, E), its answers to pseudo-inputs (K, 2 Z),
 /// and the flat parameters.
-struct LatentPoint {
-  std::vector<double> posterior, pseudo, parameters;
+template <class T>
+struct LatentPointOf {
+  std::vector<T> posterior, pseudo, parameters;
 };
+using LatentPoint = LatentPointOf<double>;
 
-struct LatentTerms {
-  std::vector<double> code;            // (B S, Z) what the decoder reads
-  std::vector<double> kl;              // (B) in closed form where there is one, else by the samples
-  std::vector<double> log_pz, log_qz;  // (B S)
+template <class T>
+struct LatentTermsOf {
+  std::vector<T> z, code;         // (B S, Z); the code is what the decoder reads of z
+  std::vector<T> kl;              // (B) in closed form where there is one, else by the samples
+  std::vector<T> log_pz, log_qz;  // (B S)
+  std::vector<int> clamped;       // (B) log-variances beyond the bounds
+};
+using LatentTerms = LatentTermsOf<double>;
+
+/// One z with log q(z|x).
+template <class T>
+struct LatentSample {
+  std::vector<T> z;
+  T log_q = 0;
 };
 
 class LatentReference {
@@ -46,106 +61,149 @@ class LatentReference {
                   static_cast<std::uint32_t>(d));
   }
 
-  LatentTerms terms(const LatentPoint& p) const {
-    const VaeConfig& c = vae_.config();
-    const auto E = static_cast<std::size_t>(c.posterior.outputs(Z_));
-    const Mixture<double> prior = prior_of(p);
-    LatentTerms t;
+  template <class T>
+  LatentTermsOf<T> terms(const LatentPointOf<T>& p) const {
+    const auto E = static_cast<std::size_t>(vae_.config().posterior.outputs(Z_));
+    const Mixture<T> prior = prior_of(p);
+    LatentTermsOf<T> t;
     for (int b = 0; b < static_cast<int>(datum_.size()); ++b) {
-      const double* row = p.posterior.data() + static_cast<std::size_t>(b) * E;
-      double by_samples = 0;
+      const T* row = p.posterior.data() + static_cast<std::size_t>(b) * E;
+      T by_samples = 0;
       for (int s = 0; s < samples_; ++s) {
-        double log_q = 0;
-        const std::vector<double> z = sample(row, b, s, log_q);
-        const double log_p = mixture_log_density(prior, z.data());
+        const LatentSample<T> drawn = sample(row, b, s);
+        const T log_p = mixture_log_density(prior, drawn.z.data());
         t.log_pz.push_back(log_p);
-        t.log_qz.push_back(log_q);
-        by_samples += (log_q - log_p) / samples_;
-        for (const double value : z)
-          t.code.push_back(c.prior.family == PriorFamily::kUniform ? std::erfc(-value / std::sqrt(2.0)) / 2
-                                                                   : value);
+        t.log_qz.push_back(drawn.log_q);
+        by_samples += (drawn.log_q - log_p) / T(samples_);
+        const std::vector<T> code = code_of(drawn.z);
+        t.z.insert(t.z.end(), drawn.z.begin(), drawn.z.end());
+        t.code.insert(t.code.end(), code.begin(), code.end());
       }
-      const bool closed = has_closed_kl(c.posterior.family, c.prior.family);
-      t.kl.push_back(closed ? closed_kl(row, prior) : by_samples);
+      t.kl.push_back(by_samples);
+      if (has_closed_kl(vae_.config().posterior.family, vae_.config().prior.family)) {
+        t.kl.back() = T(0);
+        for (const T& of_dimension : closed_kl(row, prior)) t.kl.back() += of_dimension;
+      }
+      t.clamped.push_back(clamped(row));
     }
     return t;
   }
 
-  double log_var(const double* row, int d) const {
-    return vae_.config().posterior.family == PosteriorFamily::kIsotropicGaussian ? row[Z_] : row[Z_ + d];
+  /// Of dimension d, clamped.
+  template <class T>
+  T log_var(const T* row, int d) const {
+    return std::clamp(raw_log_var(row, d), T(vae_.config().clamp.lo), T(vae_.config().clamp.hi));
   }
 
   /// A Gaussian, or the mixture, as which the prior stands.
-  Mixture<double> prior_of(const LatentPoint& p) const {
-    Mixture<double> m{std::vector<double>(std::size_t(Z_)),
-                      std::vector<double>(std::size_t(Z_)),
-                      {},
-                      1,
-                      std::size_t(Z_),
-                      -20,
-                      20};
-    const PriorFamily family = vae_.config().prior.family;
-    if (vae_.config().prior.is_standard()) return m;
-    m.components = family == PriorFamily::kDiagonalGaussian ? 1 : std::size_t(vae_.config().prior.components);
-    if (family == PriorFamily::kVamp) {
-      m.mu.clear(), m.log_var.clear();
-      for (std::size_t k = 0; k < m.components; ++k) {
-        const auto at = p.pseudo.begin() + std::int64_t(k) * 2 * Z_;
-        m.mu.insert(m.mu.end(), at, at + Z_);
-        m.log_var.insert(m.log_var.end(), at + Z_, at + 2 * Z_);
-      }
-      return m;
+  template <class T = double>
+  Mixture<T> prior_of(const LatentPointOf<T>& p) const {
+    return prior_from(prior_numbers(p));
+  }
+  /// What a prior that is not standard depends on, one after another: means, log-variances and logits of its
+  /// components, or the pseudo-inputs' (K, 2 Z).
+  template <class T>
+  std::vector<T> prior_numbers(const LatentPointOf<T>& p) const {
+    if (vae_.config().prior.family == PriorFamily::kVamp) return p.pseudo;
+    std::vector<T> numbers;
+    for (const ParameterEntry& e : prior_entries())
+      numbers.insert(numbers.end(), p.parameters.begin() + e.offset,
+                     p.parameters.begin() + e.offset + e.size);
+    return numbers;
+  }
+  /// The learned prior's parameters that prior_numbers() lists, in this order; none of a VampPrior.
+  std::vector<ParameterEntry> prior_entries() const {
+    std::vector<ParameterEntry> entries;
+    for (const char* name : {"prior.mu", "prior.log_var", "prior.logit"}) {
+      for (const ParameterEntry& e : vae_.table().entries())
+        if (e.name == name) entries.push_back(e);
     }
-    m.mu = entry(p, "prior.mu");
-    m.log_var = entry(p, "prior.log_var");
-    if (family == PriorFamily::kMixture) m.logit = entry(p, "prior.logit");
+    return entries;
+  }
+  template <class T>
+  Mixture<T> prior_from(const std::vector<T>& numbers) const {
+    const Prior& prior = vae_.config().prior;
+    const auto Z = static_cast<std::size_t>(Z_);
+    if (prior.is_standard()) return {std::vector<T>(Z, T(0)), std::vector<T>(Z, T(0)), {}, 1, Z, T(0), T(0)};
+    const std::size_t K = prior.is_mixture() ? static_cast<std::size_t>(prior.components) : 1;
+    Mixture<T> m{{}, {}, {}, K, Z, T(vae_.config().clamp.lo), T(vae_.config().clamp.hi)};
+    const bool vamp = prior.family == PriorFamily::kVamp;
+    for (std::size_t k = 0; k < K; ++k) {
+      const auto mu = numbers.begin() + static_cast<std::int64_t>(vamp ? 2 * k * Z : k * Z);
+      const auto log_var = mu + static_cast<std::int64_t>(vamp ? Z : K * Z);
+      m.mu.insert(m.mu.end(), mu, mu + Z_);
+      m.log_var.insert(m.log_var.end(), log_var, log_var + Z_);
+    }
+    if (prior.family == PriorFamily::kMixture)
+      m.logit.assign(numbers.begin() + static_cast<std::int64_t>(2 * K * Z), numbers.end());
     return m;
   }
 
- private:
-  std::vector<double> entry(const LatentPoint& p, const std::string& name) const {
-    for (const ParameterEntry& e : vae_.table().entries()) {
-      if (e.name == name) return {p.parameters.begin() + e.offset, p.parameters.begin() + e.offset + e.size};
-    }
-    throw std::logic_error(name);
-  }
-
-  std::vector<double> sample(const double* row, int b, int s, double& log_q) const {
-    std::vector<double> z;
+  /// Sample s of row b, which holds the encoder's output.
+  template <class T>
+  LatentSample<T> sample(const T* row, int b, int s) const {
+    using std::exp, std::log;
+    LatentSample<T> out;
     for (int d = 0; d < Z_; ++d) {
-      const double e = eps(b, s, d), v = log_var(row, d);
-      z.push_back(row[d] + std::exp(v / 2) * e);
-      log_q -= (std::log(2 * std::numbers::pi) + v + e * e) / 2;
+      const T e = static_cast<T>(eps(b, s, d)), v = log_var(row, d);
+      out.z.push_back(row[d] + exp(v / T(2)) * e);
+      out.log_q -= (log(T(2) * std::numbers::pi_v<T>) + v + e * e) / T(2);
     }
     const Posterior& posterior = vae_.config().posterior;
-    const double* more = row + 2 * Z_;
+    const T* more = row + 2 * Z_;
     if (posterior.family == PosteriorFamily::kFullCovarianceGaussian) {
       for (int i = 0; i < Z_; ++i) {
-        for (int j = 0; j < i; ++j) z[std::size_t(i)] += *more++ * eps(b, s, j);
+        for (int j = 0; j < i; ++j) out.z[static_cast<std::size_t>(i)] += *more++ * T(eps(b, s, j));
       }
     }
-    if (posterior.family == PosteriorFamily::kPlanarFlow) {
-      const int T = posterior.flow_steps;
-      const auto flown = planar_flow<double>({more, more + T * (2 * Z_ + 1)}, z, {log_q}, 1, 1, Z_, T);
-      log_q = flown.log_q[0];
-      return flown.z;
+    if (posterior.family != PosteriorFamily::kPlanarFlow) return out;
+    const int steps = posterior.flow_steps;
+    const auto flown =
+        planar_flow<T>({more, more + steps * (2 * Z_ + 1)}, out.z, {out.log_q}, 1, 1, Z_, steps);
+    return {flown.z, flown.log_q[0]};
+  }
+
+  /// What the decoder reads of z.
+  template <class T>
+  std::vector<T> code_of(std::vector<T> z) const {
+    if (vae_.config().prior.family == PriorFamily::kUniform) {
+      for (T& value : z) value = normal_cdf(value);
     }
     return z;
   }
 
-  /// From the covariance L L^T (or its diagonal) and the prior's diagonal one.
-  double closed_kl(const double* row, const Mixture<double>& prior) const {
-    double kl = 0;
-    const double* more = row + 2 * Z_;
+  /// What each dimension adds to the KL, (Z), from the covariance L L^T (or its diagonal) and the prior's
+  /// diagonal one.
+  template <class T>
+  std::vector<T> closed_kl(const T* row, const Mixture<T>& prior) const {
+    using std::exp;
+    std::vector<T> kl;
+    const T* more = row + 2 * Z_;
     for (int d = 0; d < Z_; ++d) {
-      const double v = log_var(row, d), m = prior.mu[std::size_t(d)], pv = prior.log_var[std::size_t(d)];
-      double variance = std::exp(v);
+      const auto at = static_cast<std::size_t>(d);
+      const T v = log_var(row, d), pv = std::clamp(prior.log_var[at], prior.lo, prior.hi),
+              away = row[d] - prior.mu[at];
+      T variance = exp(v);
       if (vae_.config().posterior.family == PosteriorFamily::kFullCovarianceGaussian) {
         for (int j = 0; j < d; ++j, ++more) variance += *more * *more;
       }
-      kl += (variance / std::exp(pv) + (row[d] - m) * (row[d] - m) / std::exp(pv) - 1 + pv - v) / 2;
+      kl.push_back((variance / exp(pv) + away * away / exp(pv) - T(1) + pv - v) / T(2));
     }
     return kl;
+  }
+
+ private:
+  template <class T>
+  const T& raw_log_var(const T* row, int d) const {
+    return vae_.config().posterior.family == PosteriorFamily::kIsotropicGaussian ? row[Z_] : row[Z_ + d];
+  }
+  template <class T>
+  int clamped(const T* row) const {
+    const LogVarClamp& bounds = vae_.config().clamp;
+    int count = 0;
+    for (int d = 0; d < Z_; ++d)
+      count += raw_log_var(row, d) < T(bounds.lo) || raw_log_var(row, d) > T(bounds.hi);
+    return count;
   }
 
   const Vae& vae_;

@@ -13,10 +13,11 @@ namespace felbo::reference {
 template <class T>
 T diagonal_gaussian_log_density(const std::vector<T>& h, const std::vector<T>& mu,
                                 const std::vector<T>& log_var, T lo, T hi) {
+  using std::exp, std::log;
   T sum = 0;
   for (std::size_t d = 0; d < h.size(); ++d) {
-    const T variance = std::exp(std::clamp(log_var[d], lo, hi));
-    sum -= std::log(T(2) * std::numbers::pi_v<T> * variance) / T(2) +
+    const T variance = exp(std::clamp(log_var[d], lo, hi));
+    sum -= log(T(2) * std::numbers::pi_v<T> * variance) / T(2) +
            (h[d] - mu[d]) * (h[d] - mu[d]) / (T(2) * variance);
   }
   return sum;
@@ -30,9 +31,10 @@ struct ConditionalDraw {
 template <class T>
 ConditionalDraw<T> conditional_draw(const std::vector<T>& mu, const std::vector<T>& log_var,
                                     const std::vector<T>& eps, T lo, T hi) {
+  using std::exp, std::sqrt;
   ConditionalDraw<T> out;
   for (std::size_t d = 0; d < mu.size(); ++d)
-    out.z.push_back(mu[d] + std::sqrt(std::exp(std::clamp(log_var[d], lo, hi))) * eps[d]);
+    out.z.push_back(mu[d] + sqrt(exp(std::clamp(log_var[d], lo, hi))) * eps[d]);
   out.log_q = diagonal_gaussian_log_density(out.z, mu, log_var, lo, hi);
   const std::vector<T> zero(mu.size(), T(0));
   out.log_standard = diagonal_gaussian_log_density(out.z, zero, zero, T(0), T(0));

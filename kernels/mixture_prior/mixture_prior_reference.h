@@ -40,11 +40,12 @@ std::vector<T> component_log_densities(const Mixture<T>& mixture, const T* z) {
 /// log p(z).
 template <class T>
 T mixture_log_density(const Mixture<T>& mixture, const T* z) {
+  using std::exp, std::log;
   const std::vector<T> l = component_log_densities(mixture, z);
   const T max = *std::ranges::max_element(l);
   T sum = 0;
-  for (const T value : l) sum += std::exp(value - max);
-  return max + std::log(sum);
+  for (const T value : l) sum += exp(value - max);
+  return max + log(sum);
 }
 
 }  // namespace felbo::reference

@@ -7,7 +7,8 @@ namespace felbo::reference {
 
 template <class T>
 T normal_cdf(T z) {
-  return std::erfc(-z / std::numbers::sqrt2_v<T>) / T(2);
+  using std::erfc;
+  return erfc(-z / std::numbers::sqrt2_v<T>) / T(2);
 }
 template <class T>
 T normal_density(T z) {

@@ -10,11 +10,13 @@ namespace felbo::reference {
 
 template <class T>
 T planar_m(T x) {
-  return x < T(0) ? std::expm1(x < T(-80) ? T(-80) : x) : x;
+  using std::expm1;
+  return x < T(0) ? expm1(x < T(-80) ? T(-80) : x) : x;
 }
 template <class T>
 T planar_m_derivative(T x) {
-  return x < T(-80) ? T(0) : x < T(0) ? std::exp(x) : T(1);
+  using std::exp;
+  return x < T(-80) ? T(0) : x < T(0) ? exp(x) : T(1);
 }
 
 /// One step's parameters of one datum.
@@ -34,8 +36,13 @@ struct PlanarStep {
     for (std::size_t i = 0; i < w.size(); ++i) a += w[i] * z[i];
     return a;
   }
-  /// 1 + w . u^ (1 - tanh^2 a).
-  T det(T a) const { return T(1) + planar_m(x) * (T(1) - std::tanh(a) * std::tanh(a)); }
+  /// 1 + w . u^ (1 - tanh^2 a), as a sum of what is not below 0: it keeps its digits where w . u^ is near -1.
+  T det(T a) const {
+    using std::exp, std::tanh;
+    const T square = tanh(a) * tanh(a);
+    const T one_and_m = x < T(0) ? exp(x < T(-80) ? T(-80) : x) : T(1) + x;
+    return square + one_and_m * (T(1) - square);
+  }
 
   std::vector<T> u, w, u_hat;
   T bias = 0, x = 0, square = 0;
@@ -51,14 +58,15 @@ struct PlanarFlow {
 template <class T>
 PlanarFlow<T> planar_flow(const std::vector<T>& flow, const std::vector<T>& z, const std::vector<T>& log_q,
                           int B, int S, int Z, int steps) {
+  using std::log, std::tanh;
   PlanarFlow<T> out{z, log_q, {}};
   for (int row = 0; row < B * S; ++row) {
     T* at = out.z.data() + static_cast<std::size_t>(row) * Z;
     for (int t = 0; t < steps; ++t) {
       const PlanarStep<T> step(flow, row / S, t, Z, steps);
       const T a = step.argument(at);
-      for (int i = 0; i < Z; ++i) at[i] += step.u_hat[i] * std::tanh(a);
-      out.log_q[static_cast<std::size_t>(row)] -= std::log(step.det(a));
+      for (int i = 0; i < Z; ++i) at[i] += step.u_hat[i] * tanh(a);
+      out.log_q[static_cast<std::size_t>(row)] -= log(step.det(a));
       out.activation.push_back(a);
     }
   }
