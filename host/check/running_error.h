@@ -4,8 +4,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstddef>
+#include <numbers>
 #include <vector>
 
 #include "host/check/parity.h"
@@ -18,12 +20,15 @@ namespace felbo::checks {
 struct Computed {
   double value = 0.0, error = 0.0;
 
-  Computed(double value = 0.0, double error = 0.0) : value(value), error(error) {}
+  constexpr Computed(double value = 0.0, double error = 0.0) : value(value), error(error) {}
   double magnitude() const { return std::abs(value) + error; }
 };
 
-/// As it stands after a rounding to float, or after `k` times that. (A rounding is half a kEps.)
-inline Computed rounded(Computed a, double k = 1.0) { return {a.value, a.error + k * kEps * a.magnitude()}; }
+/// As it stands after a rounding to float, or after `k` times that. (A rounding is half a kEps.) What is
+/// below the smallest normal number may become 0.
+inline Computed rounded(Computed a, double k = 1.0) {
+  return {a.value, a.error + k * kEps * a.magnitude() + FLT_MIN};
+}
 
 inline Computed operator-(Computed a) { return {-a.value, a.error}; }
 inline Computed operator+(Computed a, Computed b) { return rounded({a.value + b.value, a.error + b.error}); }
@@ -41,6 +46,42 @@ inline Computed operator/(Computed a, Computed b) {
 /// f(a) for a smooth f whose slope is at most `slope` near a, computed within k roundings of its value.
 inline Computed smooth(double value, double slope, Computed a, double k) {
   return rounded({value, slope * a.error}, k);
+}
+
+// What a reference that is written for any scalar needs besides. Functions as kernels have them: within a few
+// ulp. Comparisons are those of the values: what f's branches differ by where they meet is the caller's care.
+
+inline Computed& operator+=(Computed& a, Computed b) { return a = a + b; }
+inline Computed& operator-=(Computed& a, Computed b) { return a = a - b; }
+inline bool operator==(Computed a, Computed b) { return a.value == b.value && a.error == b.error; }
+inline bool operator<(Computed a, Computed b) { return a.value < b.value; }
+inline bool operator>(Computed a, Computed b) { return a.value > b.value; }
+inline bool operator<=(Computed a, Computed b) { return a.value <= b.value; }
+inline bool operator>=(Computed a, Computed b) { return a.value >= b.value; }
+
+/// Within 2 ulp, and a rounding of the argument: e^a / e^b may be computed as e^(a - b).
+inline Computed exp(Computed a) {
+  return smooth(std::exp(a.value), std::exp(a.value + a.error), a, 3 + std::abs(a.value));
+}
+/// Within 4 ulp.
+inline Computed expm1(Computed a) { return smooth(std::expm1(a.value), std::exp(a.value + a.error), a, 5); }
+/// Within 3 ulp, or of 1 + x within 3 ulp of x. Infinitely far off where a may be 0.
+inline Computed log(Computed a) {
+  return smooth(std::log(a.value), 1.0 / std::max(0.0, a.value - a.error), a, 4);
+}
+inline Computed sqrt(Computed a) {
+  return smooth(std::sqrt(a.value), 0.5 / std::sqrt(std::max(0.0, a.value - a.error)), a, 1);
+}
+/// Within 8 ulp; tanh'' is at most 0.77.
+inline Computed tanh(Computed a) {
+  const double value = std::tanh(a.value);
+  return smooth(value, std::min(1.0, 1 - value * value + 0.77 * a.error), a, 8);
+}
+/// Within 6 + a^2 ulp, as normal_cdf() is (of a normal, a^2 is half its square), and 1 of what 2 - erfc is.
+inline Computed erfc(Computed a) {
+  const double slope = 2 * std::numbers::inv_sqrtpi, own = (6 + a.value * a.value) * kEps;
+  return {std::erfc(a.value),
+          slope * a.error + own * std::erfc(std::abs(a.value)) + (a.value < 0 ? 2 * kEps : 0.0)};
 }
 
 using ComputedRow = std::vector<Computed>;
@@ -69,3 +110,8 @@ ComputedRow exact(View<T, 2> view, std::int64_t row, std::int64_t begin, std::in
 }
 
 }  // namespace felbo::checks
+
+template <>
+inline constexpr felbo::checks::Computed std::numbers::pi_v<felbo::checks::Computed>{std::numbers::pi};
+template <>
+inline constexpr felbo::checks::Computed std::numbers::sqrt2_v<felbo::checks::Computed>{std::numbers::sqrt2};

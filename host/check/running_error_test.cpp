@@ -37,6 +37,48 @@ TEST(RunningError, CoversTheSameOperationsInFloat) {
   EXPECT_GT(worst, 0.2);  // it is no bound that anything stays below
 }
 
+/// f in float of a number that is off, beside its bound.
+struct Function {
+  const char* name;
+  Computed (*bound)(Computed);
+  float (*f)(float);
+  bool positive = false;
+};
+
+// With room for an argument that is off by 1e-5 of itself, either way.
+TEST(RunningError, CoversFunctions) {
+  const Function functions[] = {
+      {"exp", [](Computed a) { return exp(a); }, [](float a) { return std::exp(a); }},
+      {"expm1", [](Computed a) { return expm1(a); }, [](float a) { return std::expm1(a); }},
+      {"tanh", [](Computed a) { return tanh(a); }, [](float a) { return std::tanh(a); }},
+      {"erfc", [](Computed a) { return erfc(a); }, [](float a) { return std::erfc(a); }},
+      {"log", [](Computed a) { return log(a); }, [](float a) { return std::log(a); }, true},
+      {"sqrt", [](Computed a) { return sqrt(a); }, [](float a) { return std::sqrt(a); }, true}};
+  for (const Function& function : functions) {
+    SCOPED_TRACE(function.name);
+    double worst = 0;
+    for (const float normal : numbers(3, 2000)) {
+      const float x = function.positive ? std::abs(normal) : 2.5f * normal;
+      const double error = 1e-5 * std::abs(static_cast<double>(x));
+      const Computed bound = function.bound({static_cast<double>(x), error});
+      for (const double moved : {-0.9 * error, 0.0, 0.9 * error}) {
+        const auto got = static_cast<double>(function.f(static_cast<float>(static_cast<double>(x) + moved)));
+        ASSERT_LE(std::abs(got - bound.value), bound.error) << x;
+        worst = std::max(worst, std::abs(got - bound.value) / bound.error);
+      }
+    }
+    EXPECT_GT(worst, 0.5);  // it is no bound that anything stays below
+  }
+  EXPECT_EQ(log(Computed(1.0, 2.0)).error, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(std::numbers::pi_v<Computed>.value, std::numbers::pi);
+}
+
+TEST(RunningError, AProductMayVanish) {
+  const Computed tiny = Computed(1e-30) * Computed(1e-30);
+  EXPECT_GE(tiny.error, FLT_MIN);
+  EXPECT_GE((tiny * Computed(1e10)).error, 1e10 * FLT_MIN);  // and grow
+}
+
 TEST(RunningError, CarriesTheErrorsOfWhatGoesIn) {
   const Computed a(2.0, 0.5), b(-3.0, 0.25);
   EXPECT_NEAR((a + b).error, 0.75, 1e-5);

@@ -219,18 +219,17 @@ std::optional<std::string> not_bounded(const VaeConfig& config) {
   if (family == LikelihoodFamily::kCategorical || family == LikelihoodFamily::kMultinomial)
     return "a softmax's likelihood";
   if (!config.above.empty()) return "several stochastic layers";
-  if (config.posterior.family != PosteriorFamily::kDiagonalGaussian) return "this posterior";
-  if (config.prior.family != PriorFamily::kStandardNormal) return "this prior";
   return std::nullopt;
 }
 
-/// Where the float step is not what the double one allows; nothing: it is.
 template <class T>
-std::optional<std::string> difference(const StepAtHand& at, const StepInput<double>& in,
-                                      const FloatStep& device) {
-  const checks::ExpectedStep expected(
-      in, doubles(at.state.m.host()), doubles(at.state.v.host()),
-      std::is_same_v<T, float> ? checks::Storage::kFloat : checks::Storage::kBFloat16);
+checks::ExpectedStep expected_step(const StepAtHand& at, const StepInput<double>& in) {
+  return {in, doubles(at.state.m.host()), doubles(at.state.v.host()),
+          std::is_same_v<T, float> ? checks::Storage::kFloat : checks::Storage::kBFloat16};
+}
+
+/// Where the float step is not what the double one allows; nothing: it is.
+std::optional<std::string> difference(const checks::ExpectedStep& expected, const FloatStep& device) {
   checks::Parity parity;
   parity.begin_case("replay");
   expected.judge_totals(parity, device.totals);
@@ -289,12 +288,18 @@ Verdict judge_step(const StepAtHand& at, const Examination& examination, const F
                    "in double the whole step lies within float's range, in float it is not finite: " +
                        first_words(examination, at));
   }
-  if (const auto what = not_bounded(at.vae.config()))
+  const auto no_further = [&](const std::string& reason) {
     return verdict(Blame::kNothing,
-                   fmt::format("the step is finite here, and so it is in double (the two are compared no "
-                               "further: how far float may be off is not known of {})",
-                               *what));
-  if (const auto wrong = difference<T>(at, in, device)) return verdict(Blame::kKernel, *wrong);
+                   fmt::format("the step is finite here, and so it is in double (the two are "
+                               "compared no further: {})",
+                               reason));
+  };
+  if (const auto what = not_bounded(at.vae.config()))
+    return no_further(fmt::format("how far float may be off is not known of {}", *what));
+  const checks::ExpectedStep expected = expected_step<T>(at, in);
+  if (expected.straddles_a_bound())
+    return no_further("rounding decides on which side of its bound a log-variance is, and so its gradient");
+  if (const auto wrong = difference(expected, device)) return verdict(Blame::kKernel, *wrong);
   return verdict(Blame::kNothing, "the step is finite here, and what the references in double say");
 }
 

@@ -301,6 +301,11 @@ TEST(JudgeEveryModel, AGoodStepIsGood) {
     const FloatStep step = take_float_step<float>(CpuExec(2), scene.at());
     const Verdict verdict = judge_step<float>(scene.at(), scene.examine(), step);
     EXPECT_EQ(verdict.blame, Blame::kNothing) << verdict.why;
+    if (model.config.above.empty()) {
+      EXPECT_EQ(verdict.why, "the step is finite here, and what the references in double say");
+    } else {
+      EXPECT_NE(verdict.why.find("several stochastic layers"), std::string::npos) << verdict.why;
+    }
     // A mean of sums of some dozen terms of order 1.
     EXPECT_NEAR(verdict.elbo, step.totals.elbo / 7, 1e-4);
     EXPECT_NEAR(verdict.norm, step.totals.norm_sum, 1e-4 * (1 + verdict.norm));
@@ -348,6 +353,56 @@ TEST(JudgeEveryModel, AKernelThatGivesNan) {
                                               take_float_step<float>(SpoiledExec(spoil), scene.at()));
     EXPECT_EQ(verdict.blame, Blame::kKernel) << verdict.why;
   }
+}
+
+TEST(JudgeEveryModel, AKernelThatIsOff) {
+  std::vector<Spoil> spoils(3);
+  spoils[0].dense_backward = [](const DenseGradArgs& a) { a.grad_weight(0, 0) *= 1.01f; };
+  spoils[1].likelihood = [](const LikelihoodArgs& a) { a.log_px_given_z(0) += 0.1f; };
+  spoils[2].reparameterize_backward = [](const ReparameterizeGradArgs& a) { a.grad_mu(0, 0) += 0.01f; };
+  for (const Model& model : models()) {
+    if (!model.config.above.empty()) continue;  // compared no further
+    const Scene scene(model.config, model.objective);
+    for (std::size_t i = 0; i < spoils.size(); ++i) {
+      SCOPED_TRACE(model.name + ", spoil " + std::to_string(i));
+      const Verdict verdict = judge_step<float>(scene.at(), scene.examine(),
+                                                take_float_step<float>(SpoiledExec(spoils[i]), scene.at()));
+      EXPECT_EQ(verdict.blame, Blame::kKernel) << verdict.why;
+      EXPECT_NE(verdict.why.find("float differs from double"), std::string::npos) << verdict.why;
+    }
+  }
+}
+
+// Parameters ten times what training begins with, and other noise: rounding errors grow, and so must their
+// bounds.
+TEST(JudgeEveryModel, NoKernelIsBlamedForAModelThatIsIllConditioned) {
+  int finite = 0;
+  for (const Model& model : models()) {
+    for (const float scale : {1.0f, 3.0f, 10.0f}) {
+      for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+        SCOPED_TRACE(model.name + ", scale " + std::to_string(scale) + ", seed " + std::to_string(seed));
+        Scene scene(model.config, model.objective);
+        checks::fill_normal(View<float, 2>{scene.state.parameters.data(), 1, scene.vae.table().size()}, seed,
+                            scale);
+        scene.options.seed = seed;
+        const Verdict verdict = scene.judge();
+        EXPECT_NE(verdict.blame, Blame::kKernel) << verdict.why;
+        finite += verdict.blame == Blame::kNothing;
+      }
+    }
+  }
+  EXPECT_GT(finite, 500);
+}
+
+TEST(JudgeStep, DoesNotCompareWhereRoundingDecidesTheGradient) {
+  VaeConfig config = config_with({}, {.family = PriorFamily::kDiagonalGaussian});
+  config.clamp = {-20.0f, 0.5f};
+  Scene scene(config, TrainingObjective::kElbo);
+  for (int i = 0; i < 4 * 4; ++i) scene.parameter("encoder.2.weight", i) *= 1e-9f;
+  scene.parameter("encoder.2.bias", 2) = 0.5f;
+  const Verdict verdict = scene.judge();
+  EXPECT_EQ(verdict.blame, Blame::kNothing) << verdict.why;
+  EXPECT_NE(verdict.why.find("on which side of its bound"), std::string::npos) << verdict.why;
 }
 
 /// What is made too large, and what must be named as the first number beyond float's range.

@@ -45,6 +45,13 @@ struct LatentSample {
   T log_q = 0;
 };
 
+/// eps as a T; one that keeps account of errors has its own.
+template <class T>
+T normal_as(const NoiseStream& noise, std::uint32_t datum, std::uint32_t sample, std::uint32_t element) {
+  return static_cast<T>(normal(noise.seed, noise.step.get(), static_cast<std::uint32_t>(noise.purpose), datum,
+                               sample, element));
+}
+
 class LatentReference {
  public:
   /// Row b belongs to datum[b]. `vae` must outlive this object.
@@ -55,10 +62,10 @@ class LatentReference {
         samples_(samples),
         Z_(static_cast<int>(vae.config().latent)) {}
 
-  double eps(int b, int s, int d) const {
-    return normal(noise_.seed, noise_.step.get(), static_cast<std::uint32_t>(noise_.purpose),
-                  datum_[static_cast<std::size_t>(b)], static_cast<std::uint32_t>(s),
-                  static_cast<std::uint32_t>(d));
+  template <class T = double>
+  T eps(int b, int s, int d) const {
+    return normal_as<T>(noise_, datum_[static_cast<std::size_t>(b)], static_cast<std::uint32_t>(s),
+                        static_cast<std::uint32_t>(d));
   }
 
   template <class T>
@@ -145,7 +152,7 @@ class LatentReference {
     using std::exp, std::log;
     LatentSample<T> out;
     for (int d = 0; d < Z_; ++d) {
-      const T e = static_cast<T>(eps(b, s, d)), v = log_var(row, d);
+      const T e = eps<T>(b, s, d), v = log_var(row, d);
       out.z.push_back(row[d] + exp(v / T(2)) * e);
       out.log_q -= (log(T(2) * std::numbers::pi_v<T>) + v + e * e) / T(2);
     }
@@ -153,7 +160,7 @@ class LatentReference {
     const T* more = row + 2 * Z_;
     if (posterior.family == PosteriorFamily::kFullCovarianceGaussian) {
       for (int i = 0; i < Z_; ++i) {
-        for (int j = 0; j < i; ++j) out.z[static_cast<std::size_t>(i)] += *more++ * T(eps(b, s, j));
+        for (int j = 0; j < i; ++j) out.z[static_cast<std::size_t>(i)] += *more++ * eps<T>(b, s, j);
       }
     }
     if (posterior.family != PosteriorFamily::kPlanarFlow) return out;

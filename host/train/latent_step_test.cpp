@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
+#include "host/check/training_step_bound.h"
 #include "host/model/layers_reference.h"
 #include "host/train/training_step.h"
 #include "host/train/training_step_reference.h"
@@ -69,7 +71,7 @@ std::vector<Case> cases() {
       }
     }
     out.push_back({.prior = PriorFamily::kVamp, .objective = objective, .counts = true});
-    out.push_back({.prior = PriorFamily::kUniform, .objective = objective, .free_bits = 0.05f});
+    out.push_back({.prior = PriorFamily::kUniform, .objective = objective, .free_bits = 0.15f});
     out.push_back({.objective = objective, .above = {{2, {4}}}});
     out.push_back({.objective = objective, .above = {{4, {}}, {1, {3}}}, .clamp = tight});
   }
@@ -167,13 +169,13 @@ TEST(LatentStepReference, LayersAreThoseOfTheDefinition) {
   EXPECT_GT(clamped, 0);
 }
 
-// A gradient is the mean over the batch of sums of some hundred products of order 1 in float, on normals
-// right within 3e-6: it comes within 5e-5, where a term that is missing is off by 0.01 and more. Sums over
-// the batch are five times a datum's.
+// Of several stochastic layers there is no bound of the rounding errors. A gradient is the mean over the
+// batch of sums of some hundred products of order 1 in float, on normals right within 3e-6: it comes within
+// 5e-5, where a term that is missing is off by 0.01 and more. Sums over the batch are five times a datum's.
 constexpr double kGradient = 5e-5, kTotal = 5 * 5e-5;
 
-void compare(Parity& parity, const Vae& vae, const std::vector<float>& got,
-             const reference::StepTrace<double>& want) {
+void compare_layers(Parity& parity, const Vae& vae, const std::vector<float>& got,
+                    const TrainingTotals& totals, const reference::StepTrace<double>& want) {
   for (const ParameterEntry& entry : vae.table().entries()) {
     for (std::int64_t i = entry.offset; i < entry.offset + entry.size; ++i) {
       const double gradient = want.gradient[std::size_t(i)];
@@ -181,19 +183,18 @@ void compare(Parity& parity, const Vae& vae, const std::vector<float>& got,
                      kGradient * (1 + std::abs(gradient)));
     }
   }
-}
-void compare(Parity& parity, const TrainingTotals& got, const reference::StepTrace<double>& want) {
   const auto element = [&](const char* name, double value, double wanted) {
     parity.element(name, 0, 0, value, wanted, kTotal * (1 + std::abs(wanted)));
   };
-  element("log_px_given_z", got.log_px_given_z, want.log_px_given_z);
-  element("kl", got.kl, want.kl);
-  element("elbo", got.elbo, want.elbo);
-  element("bound", got.bound, want.bound);
-  parity.element("clamped", 0, 0, double(got.clamped), double(want.clamped), 0);
+  element("log_px_given_z", totals.log_px_given_z, want.log_px_given_z);
+  element("kl", totals.kl, want.kl);
+  element("elbo", totals.elbo, want.elbo);
+  element("bound", totals.bound, want.bound);
+  parity.element("clamped", 0, 0, double(totals.clamped), double(want.clamped), 0);
 }
 
 TEST(LatentStep, IsThatOfTheReferenceForEveryModel) {
+  double worst = 0;  // error, as a share of its tolerance
   for (const Case& c : cases()) {
     SCOPED_TRACE(name_of(c));
     const test::ExecHandle exec = test::open_exec(2);
@@ -219,13 +220,23 @@ TEST(LatentStep, IsThatOfTheReferenceForEveryModel) {
                                             .rates = {.lr = 1e-3, .beta = c.beta()}};
       step.begin(rows, std::vector<StepRates>{in.rates});
       step();
-      const auto want = reference::step(in);
+      const std::vector<float> got = to_host<test::ExecType>(exec, step.gradient());
+      const TrainingTotals totals = step.take_totals();
       Parity parity;
-      compare(parity, vae, to_host<test::ExecType>(exec, step.gradient()), want);
-      compare(parity, step.take_totals(), want);
+      if (!c.above.empty()) {
+        compare_layers(parity, vae, got, totals, reference::step(in));
+      } else {
+        const Values zeros(before.size(), 0.0);
+        const checks::ExpectedStep expected(in, zeros, zeros);
+        ASSERT_FALSE(expected.straddles_a_bound());
+        expected.judge_gradient(parity, got);
+        expected.judge_totals(parity, totals);
+      }
+      worst = std::max(worst, parity.worst());
       FELBO_EXPECT_PARITY(parity);
     }
   }
+  std::printf("%zu models, errors of at most %.3g of their tolerances\n", cases().size(), worst);
 }
 
 TEST(LatentStep, RefusesWhatDoesNotGoTogether) {

@@ -29,12 +29,15 @@ T log_mean_exp(const std::vector<T>& log_w) {
   return c + std::log(total / T(log_w.size()));
 }
 
-/// w_s / sum_t w_t, with the mean of all weights for their sum.
+/// w_s / sum_t w_t, with e^c taken out of both: the logarithm of the sum would not be told from c where c is
+/// large.
 template <class T>
 std::vector<T> normalised_weights(const std::vector<T>& log_w) {
-  const T log_mean = log_mean_exp(log_w);
+  const T c = *std::max_element(log_w.begin(), log_w.end());
+  T total = 0;
+  for (const T value : log_w) total += std::exp(value - c);
   std::vector<T> out;
-  for (const T value : log_w) out.push_back(std::exp(value - log_mean) / T(log_w.size()));
+  for (const T value : log_w) out.push_back(std::exp(value - c) / total);
   return out;
 }
 

@@ -429,6 +429,13 @@ TEST(ImportanceWeights, ZeroInfiniteAndNanWeights) {
   for (const float weight : weights_of({1.0f, kNan, 2.0f})) EXPECT_TRUE(std::isnan(weight));
 }
 
+// The sum's logarithm is that of its largest term within a double's digits; the weights are not even for
+// that.
+TEST(ImportanceWeights, TheReferenceHoldsForLargeLogWeights) {
+  EXPECT_EQ(reference::normalised_weights(std::vector<double>{-2e21, -1e21, -3e21}),
+            (std::vector<double>{0.0, 1.0, 0.0}));
+}
+
 // e^-s / sum_t e^-t by decimal arithmetic of 40 digits.
 TEST(ImportanceWeights, GoldenValues) {
   const std::vector<double> want{0.6439142598879723117616, 0.2368828180899101322980, 0.0871443187420325674894,
