@@ -71,7 +71,7 @@ std::vector<Case> cases() {
       }
     }
     out.push_back({.prior = PriorFamily::kVamp, .objective = objective, .counts = true});
-    out.push_back({.prior = PriorFamily::kUniform, .objective = objective, .free_bits = 0.15f});
+    out.push_back({.prior = PriorFamily::kUniform, .objective = objective, .free_bits = 0.25f});
     out.push_back({.objective = objective, .above = {{2, {4}}}});
     out.push_back({.objective = objective, .above = {{4, {}}, {1, {3}}}, .clamp = tight});
   }
