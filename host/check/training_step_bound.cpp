@@ -31,7 +31,6 @@ namespace {
 // bounds of those of its outputs, which are what comes in, times the magnitude of the derivative, plus what
 // the op itself may add: tolerance.h. These bounds let every rounding push the same way; errors in fact reach
 // a fiftieth of them, so a quarter is allowed: tenfold room for other processors and blockings.
-
 //
 // Models other than the default ones have the part between their networks from the references themselves, run
 // on numbers that carry their errors (running_error.h), of which all is allowed: there the order of additions
