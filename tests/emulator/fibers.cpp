@@ -117,7 +117,10 @@ class Engine {
   void run(dim3 grid, dim3 block, std::size_t shared_bytes, void (*body)(void*), void* context);
   void sync_block();
   std::uint64_t warp_function(const WarpCall& call);
-  void misaligned(const std::string& access);
+  void misaligned(const std::string& access) {
+    error_ = where() + ", thread " + std::to_string(running_) + ": " + access;
+    yield();  // never comes back
+  }
   void* dynamic_shared() const { return shared_.get(); }
   int lane() const { return running_ % kWarp; }
   bool busy() const { return running_ >= 0; }
@@ -313,11 +316,6 @@ std::uint64_t Engine::warp_function(const WarpCall& call) {
   return t.result;
 }
 
-void Engine::misaligned(const std::string& access) {
-  error_ = where() + ", thread " + std::to_string(running_) + ": " + access;
-  yield();  // never comes back
-}
-
 void Engine::finish_warp_call(int first, unsigned mask) {
   Thread* warp = &threads_[static_cast<std::size_t>(first)];
   unsigned ballot = 0;
@@ -466,6 +464,12 @@ int run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, void (*body)(void*
   return cudaSuccess;
 }
 
+}  // namespace felbo::emulator
+
+// Where programs are sanitized in earnest the sanitizer has its own runtime, which knows more than alignment.
+#if !defined(__SANITIZE_ADDRESS__)
+
+namespace felbo::emulator {
 namespace {
 
 /// Where an access stands in the source, and of what: the layout of GCC's and Clang's ubsan_handlers.h.
@@ -485,8 +489,9 @@ void misaligned(const Access& at, std::uintptr_t address) {
 }  // namespace
 }  // namespace felbo::emulator
 
-// Code under -fsanitize=alignment calls this before it reads or writes what is not aligned as its type asks.
-// The sanitizer's own runtime is not linked.
+/// Code under -fsanitize=alignment calls this before it reads or writes what is not aligned as its type asks.
 extern "C" void __ubsan_handle_type_mismatch_v1(const void* access, std::uintptr_t address) {
   felbo::emulator::misaligned(*static_cast<const felbo::emulator::Access*>(access), address);
 }
+
+#endif
