@@ -103,11 +103,13 @@ struct Bound {
   bool in_cache = false;  // the memory's bandwidth is no bound, and the others are none that matters
 };
 Bound bound_of(const Work& work, bool in_cache, double seconds, const bench::Peaks& peaks) {
-  const double least = bench::least_seconds(work, peaks);
-  if (least == work.bytes / peaks.bytes_per_second)
-    return in_cache ? Bound{std::nullopt, "", true} : Bound{least / seconds, "memory"};
-  const bool computing = least == work.operations / peaks.flops_per_second;
-  return {least / seconds, computing ? "arithmetic" : "noise", in_cache};
+  const double moving = work.bytes / peaks.bytes_per_second,
+               computing = work.operations / peaks.flops_per_second,
+               making = work.words / peaks.words_per_second;
+  if (computing > std::max(moving, making)) return {computing / seconds, "arithmetic", in_cache};
+  if (making > moving) return {making / seconds, "noise", in_cache};
+  if (in_cache) return {std::nullopt, "", true};
+  return {moving / seconds, "memory"};
 }
 
 std::string note_of(const Bound& bound) {
@@ -230,12 +232,15 @@ std::string name_of(const bench::Cell& cell) {
                      cell.op->compares ? "manual_time" : "real_time");
 }
 
-/// What the filters leave.
+/// What the filters leave; of `noise` what makes random numbers.
 void keep_matching(std::vector<bench::Cell>& cells, const BenchFlags& flags) {
-  const std::regex filter = flags.what == "noise"
-                                ? std::regex("^noise/|^gather/.*dynamic|^reparameterize/|^covariance_factor/")
-                                : filter_of(flags);
-  std::erase_if(cells, [&](const bench::Cell& cell) { return !std::regex_search(name_of(cell), filter); });
+  if (flags.what == "noise") {
+    std::erase_if(cells, [](const bench::Cell& cell) { return cell.work.words == 0.0 || cell.op->compares; });
+    return;
+  }
+  std::erase_if(cells, [filter = filter_of(flags)](const bench::Cell& cell) {
+    return !std::regex_search(name_of(cell), filter);
+  });
 }
 
 /// Bytes that the arrays of an op may take.

@@ -91,6 +91,20 @@ TEST(OpBench, RowsHaveNamesOfTheirOwnAndWork) {
   }
 }
 
+// The roof of noise is that of the ops that make it, and of no other.
+TEST(OpBench, WhatMakesNoiseDeclaresItsWords) {
+  int making = 0;
+  for (const OpBench& row : op_benches()) {
+    const auto begins = [&](const char* start) { return row.name.starts_with(start); };
+    const bool makes = begins("noise/") || begins("reparameterize/") || begins("covariance_factor/") ||
+                       begins("conditional_gaussian/draw") || begins("fusion/step_") ||
+                       (begins("gather/") && row.name.find("_dynamic") != std::string::npos);
+    making += makes;
+    for (const Shape& shape : row.usual) EXPECT_EQ(row.work(shape).words > 0.0, makes) << row.name;
+  }
+  EXPECT_GE(making, 12);
+}
+
 // What stores bfloat16 says so in its name, by which results are joined, and is beside the same in float.
 TEST(OpBench, NumbersInBFloat16AreNamed) {
   const std::string suffix = "_bf16";
