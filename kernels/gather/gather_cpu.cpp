@@ -3,6 +3,7 @@
 #endif
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 
@@ -17,9 +18,11 @@ namespace {
 constexpr std::int64_t kChunk = 16;   // floats of a cache line and of the widest vector
 constexpr std::int64_t kPiece = 128;  // pixels made at a time: few, so that draws overlap with the next words
 constexpr std::int64_t kLastPiece =
-    kPiece + 32;                       // what the last piece of a row takes in place of a small one
-constexpr std::int64_t kAhead = 512;   // pixels between a store and the line that is asked for meanwhile
-constexpr std::int64_t kGrain = 8192;  // pixels that are worth a thread
+    kPiece + 32;                           // what the last piece of a row takes in place of a small one
+constexpr std::int64_t kAhead = 512;       // pixels between a store and the line that is asked for meanwhile
+constexpr std::int64_t kReadAhead = 2400;  // pixels between a row and the one that is asked for meanwhile
+constexpr std::int64_t kGrain = 8192;      // pixels that are worth a thread
+constexpr std::int64_t kBeyondCaches = 16 << 20;  // elements of x that no cache keeps until they are read
 static_assert(kLastPiece % (4 * gather_words::kBlocksAtOnce) == 0 &&
               4 * gather_words::kBlocksAtOnce % kChunk == 0);
 
@@ -54,15 +57,37 @@ void draw_bytes(const std::uint8_t* __restrict data, const std::uint32_t* __rest
 #endif
 }
 
-/// x[j] = pixel(data[j] / divisor, words[j]) for whole chunks.
-template <Binarize kBinarize, class T>
+/// The ways to data / divisor. A division takes as long as memory takes to bring the element.
+struct Division {
+  float divisor;
+  float operator()(float data) const { return gather_math::intensity(data, divisor); }
+};
+struct DivisionByOne {
+  float operator()(float data) const { return data; }
+};
+
+/// f(the cheapest of them for T and the divisor).
+template <class T, class F>
+void with_intensity(float divisor, const F& f) {
+  using gather_math::ByteIntensity;
+  if constexpr (std::is_same_v<T, std::uint8_t>) {
+    if (divisor >= ByteIntensity::kSmallest && divisor <= ByteIntensity::kLargest)
+      return f(ByteIntensity::of(divisor));
+  } else {
+    if (divisor == 1.0f) return f(DivisionByOne{});
+  }
+  f(Division{divisor});
+}
+
+/// x[j] = pixel(intensity(data[j]), words[j]) for whole chunks.
+template <Binarize kBinarize, class T, class Intensity>
 void make_pixels(const T* __restrict data, const std::uint32_t* __restrict words, std::int64_t n,
-                 float divisor, float* __restrict x) {
-  if constexpr (kBinarize == Binarize::kDynamic && std::is_same_v<T, std::uint8_t>) {
-    if (divisor == gather_math::kByteDivisor) return draw_bytes(data, words, n, x);
+                 const Intensity& intensity, float* __restrict x) {
+  if constexpr (kBinarize == Binarize::kDynamic && std::is_same_v<Intensity, gather_math::ByteIntensity>) {
+    if (intensity.divisor == gather_math::kByteDivisor) return draw_bytes(data, words, n, x);
   }
   for (std::int64_t j = 0; j < n / kChunk * kChunk; ++j) {
-    const float v = gather_math::intensity(static_cast<float>(data[j]), divisor);
+    const float v = intensity(static_cast<float>(data[j]));
     if (kBinarize == Binarize::kNone) x[j] = v;
     if (kBinarize == Binarize::kThreshold) x[j] = gather_math::threshold(v);
     if (kBinarize == Binarize::kDynamic) x[j] = gather_math::draw(v, words[j]);
@@ -84,11 +109,30 @@ void prefetch_for_write(const float* x, std::int64_t n) {
   for (std::int64_t j = 0; j < n; j += kChunk) __builtin_prefetch(x + j, 1);
 }
 
-/// Row i of the batch, in pieces, and a piece of row `next` of the data asked for with each. A piece that is
-/// not made of whole chunks takes its last one to the end in memory of its own: single draws would be
+/// x[j] = from[j], past the caches where whole lines allow it: other stores read the line they write to.
+void store_past_caches(const float* from, std::int64_t n, float* x) {
+  std::int64_t j = 0;
+#if defined(__AVX512F__)
+  if (reinterpret_cast<std::uintptr_t>(x) % 64 == 0) {
+    for (; j + kChunk <= n; j += kChunk) _mm512_stream_ps(x + j, _mm512_load_ps(from + j));
+  }
+#endif
+  std::copy_n(from + j, n - j, x + j);
+}
+
+/// Before other threads may read what went past the caches.
+void finish_stores() {
+#if defined(__AVX512F__)
+  _mm_sfence();
+#endif
+}
+
+/// Row i of the batch, in pieces, and a piece of `next`, a later row of data, asked for with each. A piece
+/// that is not made of whole chunks takes its last one to the end in memory of its own: single draws would be
 /// branches that no processor can predict.
-template <Binarize kBinarize, class T>
-void gather_row(const GatherArgs<T>& args, std::int64_t place, std::int64_t i, const T* next) {
+template <Binarize kBinarize, class T, class Intensity>
+void gather_row(const GatherArgs<T>& args, const Intensity& intensity, std::int64_t place, std::int64_t i,
+                const T* next, bool past_caches) {
   alignas(64) std::uint32_t words[kLastPiece];
   alignas(64) float last[kLastPiece];
   alignas(64) T memory[kLastPiece] = {};
@@ -99,18 +143,22 @@ void gather_row(const GatherArgs<T>& args, std::int64_t place, std::int64_t i, c
     const std::int64_t left = args.x.cols - begin;
     n = left <= kLastPiece ? left : kPiece;
     prefetch(next + begin, n);
-    prefetch_for_write(x + begin + kAhead, n / 2);
+    if (!past_caches) prefetch_for_write(x + begin + kAhead, n / 2);
     if (kBinarize == Binarize::kDynamic) {
       gather_words::fill(args.noise, datum, static_cast<std::uint32_t>(begin / 4),
                          static_cast<int>((n + 3) / 4), words);
     }
     // The other half of the lines: all at once would take every slot that the processor has for such
     // requests.
-    prefetch_for_write(x + begin + kAhead + n / 2, n - n / 2);
-    float* to = n % kChunk == 0 ? x + begin : last;
+    if (!past_caches) prefetch_for_write(x + begin + kAhead + n / 2, n - n / 2);
+    float* to = n % kChunk == 0 && !past_caches ? x + begin : last;
     const T* from = whole(data + begin, n, memory);
-    make_pixels<kBinarize>(from, words, whole_chunks(n), args.divisor, to);
-    if (to == last) std::copy_n(last, n, x + begin);
+    make_pixels<kBinarize>(from, words, whole_chunks(n), intensity, to);
+    if (past_caches) {
+      store_past_caches(last, n, x + begin);
+    } else if (to == last) {
+      std::copy_n(last, n, x + begin);
+    }
   }
   if (!args.rounded.empty()) round_to_bfloat16(x, args.x.cols, args.rounded.row(i));
 }
@@ -118,11 +166,17 @@ void gather_row(const GatherArgs<T>& args, std::int64_t place, std::int64_t i, c
 template <Binarize kBinarize, class T>
 void gather_rows(const CpuExec& exec, const GatherArgs<T>& args) {
   const std::int64_t place = args.place.get();
-  exec.parallel_for(args.x.rows, 1 + kGrain / (args.x.cols + 1), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t next = std::min(i + 1, end - 1);
-      gather_row<kBinarize>(args, place, i, args.data.row(source_row(place, next, args.rows(next))));
-    }
+  // The copy in bfloat16 is made of x, read again.
+  const bool past_caches = args.x.rows * args.x.cols > kBeyondCaches && args.rounded.empty();
+  with_intensity<T>(args.divisor, [&](const auto& intensity) {
+    exec.parallel_for(args.x.rows, 1 + kGrain / (args.x.cols + 1), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t next = std::min(i + 1 + kReadAhead / (args.x.cols + 1), end - 1);
+        gather_row<kBinarize>(args, intensity, place, i,
+                              args.data.row(source_row(place, next, args.rows(next))), past_caches);
+      }
+      if (past_caches) finish_stores();
+    });
   });
 }
 

@@ -190,6 +190,44 @@ TEST(Gather, EmptyBatchesAndRowsAreFine) {
   EXPECT_EQ(x[0], 7.0f);
 }
 
+#if !defined(FELBO_TEST_CUDA)
+// A batch that no cache holds is stored past them: the bits are those of small batches, and nothing else is
+// written, for rows that begin with a cache line and end within one, and for rows that begin anywhere.
+TEST(Gather, BatchesBeyondTheCaches) {
+  const std::int64_t rows = 25000, cols = 694;
+  test::Array<std::uint8_t> bytes(kData * cols);
+  fill(View<std::uint8_t, 2>(bytes.data(), kData, cols), 255.0f);
+  test::Array<float> floats(bytes.begin(), bytes.end());
+  const test::Array<std::uint32_t> index = some_rows(rows);
+  const NoiseStream noise{5, 9, Purpose::kBinarize};
+  const auto gathered = [&](auto& data, Binarize binarize, std::int64_t batch, View<float, 2> x) {
+    using T = std::remove_reference_t<decltype(data[0])>;
+    gather(CpuExec(2),
+           GatherArgs<T>{{data.data(), kData, cols}, {index.data(), batch}, 255.0f, binarize, noise, x});
+  };
+  for (const std::int64_t stride : {704, 695}) {
+    test::Array<float> memory(static_cast<std::size_t>(rows * stride + 16));
+    test::Array<float> few(static_cast<std::size_t>(kData * stride));
+    float* const x =
+        memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64 / sizeof(float);
+    const auto compare_with_few = [&](auto& data, Binarize binarize) {
+      std::ranges::fill(memory, -7.0f);
+      std::ranges::fill(few, -7.0f);
+      gathered(data, binarize, rows, {x, rows, cols, stride});
+      gathered(data, binarize, kData, {few.data(), kData, cols, stride});
+      for (std::int64_t i = 0; i < rows; ++i) {  // the data come round every kData rows
+        const float* want = few.data() + i % kData * stride;
+        ASSERT_TRUE(std::equal(want, want + stride, x + i * stride)) << "row " << i << ", stride " << stride;
+      }
+    };
+    for (const Binarize binarize : kModes) {
+      compare_with_few(bytes, binarize);
+      compare_with_few(floats, binarize);
+    }
+  }
+}
+#endif
+
 // A pixel is named by its datum and the step, not by its place in the batch or by the thread that draws it.
 TEST(Gather, BitsDependOnTheDatumAlone) {
   const std::int64_t cols = 785;
