@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 namespace felbo {
 
@@ -12,14 +13,19 @@ inline constexpr int kLanes = 16;
 /// ones.
 inline constexpr std::int64_t kLaneSpan = 1024;
 
-/// Joins the partial sums: lanes 8 apart, then 4, 2, 1.
+/// Joins the partial sums: lanes 8 apart, then 4, 2, 1. By hand: compilers do it number by number.
 inline float join_lanes(const float (&lane)[kLanes]) {
-  float sum[kLanes];
-  for (int l = 0; l < kLanes; ++l) sum[l] = lane[l];
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int l = 0; l < width; ++l) sum[l] += sum[l + width];
-  }
-  return sum[0];
+  typedef float Eight __attribute__((vector_size(32)));
+  typedef float Four __attribute__((vector_size(16)));
+  Eight low, high;
+  std::memcpy(&low, lane, sizeof low);
+  std::memcpy(&high, lane + 8, sizeof high);
+  const Eight eight = low + high;
+  Four first, second;
+  std::memcpy(&first, &eight, sizeof first);
+  std::memcpy(&second, reinterpret_cast<const char*>(&eight) + sizeof first, sizeof second);
+  const Four four = first + second;
+  return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 /// Sum of term(j) over j in [0, n): the error is below (kLaneSpan / kLanes + 4) * eps(float) * sum |term(j)|.

@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "kernels/common/lanes.h"
+#include "kernels/common/log_var_exp.h"
 #include "tests/harness/parity.h"
 
 namespace felbo {
@@ -50,6 +51,16 @@ TEST(Math, ExpNonpositiveIsExp) {
   }
   EXPECT_EQ(math::exp_nonpositive(-std::numeric_limits<float>::infinity()), 0.0f);
   EXPECT_TRUE(std::isnan(math::exp_nonpositive(std::nanf(""))));
+}
+
+// Bit for bit the same for what a clamped log-variance, its half and their negatives can be, and a NaN stays
+// one.
+TEST(Math, ExpLogVarIsExp) {
+  for (int i = 0; i <= 400000; ++i) {
+    const float v = -87.0f + 175.0f * (static_cast<float>(i) / 400000.0f);
+    ASSERT_EQ(math::bits(math::exp_log_var(v)), math::bits(math::exp(v))) << v;
+  }
+  EXPECT_TRUE(std::isnan(math::exp_log_var(std::nanf(""))));
 }
 
 TEST(Math, Log) {

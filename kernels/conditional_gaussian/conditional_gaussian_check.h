@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/common/check.h"
+#include "kernels/common/log_var_check.h"
 #include "kernels/conditional_gaussian/conditional_gaussian.h"
 
 namespace felbo {
@@ -25,7 +26,7 @@ void draw_shapes(const char* op, const Args& a, View<T, 2> z) {
               a.mu.rows, a.datum.size, a.samples);
   same_shape(op, "log_var", a.log_var, a.mu.rows, a.mu.cols);
   same_shape(op, "h or its gradient", z, a.mu.rows, a.mu.cols);
-  FELBO_CHECK(a.clamp.lo <= a.clamp.hi, "{}: log_var clamp {} > {}", op, a.clamp.lo, a.clamp.hi);
+  check_log_var_clamp(op, a.clamp);
 }
 
 template <class Args>
@@ -41,7 +42,7 @@ template <class Args>
 void density_shapes(const char* op, const Args& a) {
   same_shape(op, "h", a.z, a.mu.rows, a.mu.cols);
   same_shape(op, "log_var", a.log_var, a.mu.rows, a.mu.cols);
-  FELBO_CHECK(a.clamp.lo <= a.clamp.hi, "{}: log_var clamp {} > {}", op, a.clamp.lo, a.clamp.hi);
+  check_log_var_clamp(op, a.clamp);
 }
 
 }  // namespace conditional_gaussian_check

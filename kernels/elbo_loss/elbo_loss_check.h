@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "kernels/common/check.h"
+#include "kernels/common/log_var_check.h"
 #include "kernels/elbo_loss/elbo_loss.h"
 #include "kernels/likelihood/row.h"
 
@@ -63,7 +64,7 @@ void check(const Likelihood& which, const ElboLossArgs<Data>& a) {
   check_divisor<Data>(a.divisor);
   FELBO_CHECK(a.x.cols >= 1, "elbo_loss: x has no columns");
   FELBO_CHECK(a.samples >= 1, "elbo_loss: samples must be at least 1, got {}", a.samples);
-  FELBO_CHECK(a.clamp.lo <= a.clamp.hi, "elbo_loss: log_var clamp {} > {}", a.clamp.lo, a.clamp.hi);
+  check_log_var_clamp("elbo_loss", a.clamp);
   const std::int64_t batch = a.x.rows, rows = batch * a.samples;
   check_shape("output", a.output, rows, which.outputs() * a.x.cols);
   check_shape("mu", a.mu, batch, a.mu.cols);

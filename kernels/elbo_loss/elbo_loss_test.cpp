@@ -609,7 +609,11 @@ TEST(ElboLoss, RefusesShapesThatDisagree) {
   refused([](auto& a) { a.output.cols = 10; }, "output must be 6 x 20, got 6 x 10");
   refused([](auto& a) { a.mu.rows = 2; }, "mu must be 3 x 4, got 2 x 4");
   refused([](auto& a) { a.log_var.cols = 3; }, "log_var must be 3 x 4, got 3 x 3");
-  refused([](auto& a) { a.clamp = {1.0f, -1.0f}; }, "log_var clamp 1 > -1");
+  refused(
+      [](auto& a) {
+        a.clamp = {1.0f, -1.0f};
+      },
+      "elbo_loss: the bounds of log_var must lie in [-80, 80] in rising order, got [1, -1]");
   refused([](auto& a) { a.log_px_given_z.size = 3; }, "log_px_given_z must have 6 elements, got 3");
   refused([](auto& a) { a.kl.size = 6; }, "kl must have 3 elements, got 6");
   refused([](auto& a) { a.elbo.size = 0; }, "elbo must have 3 elements, got 0");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/common/check.h"
+#include "kernels/common/log_var_check.h"
 #include "kernels/free_bits/free_bits.h"
 
 namespace felbo {
@@ -14,6 +15,7 @@ inline void check(const FreeBitsArgs& a) {
   FELBO_CHECK(a.kl.size == a.mu.cols && a.weight.size == a.mu.cols,
               "free_bits: kl and weight need {} elements, have {} and {}", a.mu.cols, a.kl.size,
               a.weight.size);
+  check_log_var_clamp("free_bits", a.clamp);
 }
 
 /// Written so that a NaN counts as above.

@@ -119,6 +119,11 @@ TEST(FreeBits, RefusesShapesThatDisagree) {
   args = p.args();
   args.log_var.rows = 3;
   EXPECT_THROW(free_bits(test::exec(1), args), std::invalid_argument);
+  for (const LogVarClamp& clamp : {LogVarClamp{1, -1}, {-81, 0}, {0, 81}}) {
+    args = p.args();
+    args.clamp = clamp;
+    EXPECT_THROW(free_bits(test::exec(1), args), std::invalid_argument);
+  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/common/check.h"
+#include "kernels/common/log_var_check.h"
 #include "kernels/gaussian_kl/gaussian_kl.h"
 
 namespace felbo {
@@ -15,6 +16,7 @@ void check_gaussians(const Args& a) {
   FELBO_CHECK(a.prior_mu.size == a.mu.cols && a.prior_log_var.size == a.mu.cols,
               "gaussian_kl: the prior needs {} means and log-variances, has {} and {}", a.mu.cols,
               a.prior_mu.size, a.prior_log_var.size);
+  check_log_var_clamp("gaussian_kl", a.clamp);
 }
 
 inline void check(const GaussianKlArgs& a) {

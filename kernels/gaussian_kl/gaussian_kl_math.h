@@ -1,7 +1,7 @@
 // What one element contributes, shared by the CPU loops and the CUDA kernels.
 #pragma once
 
-#include "kernels/common/math.h"
+#include "kernels/common/log_var_exp.h"
 #include "kernels/gaussian_kl/gaussian_kl.h"
 
 namespace felbo::gaussian_kl_math {
@@ -18,7 +18,7 @@ FELBO_HD_INLINE Terms terms(float mu, float log_var, float prior_mu, float prior
                             const LogVarClamp& clamp) {
   const float v = clamp_log_var(prior_log_var, clamp);
   const float gap = math::add(clamp_log_var(log_var, clamp), -v);
-  const float d = math::add(mu, -prior_mu), pull = math::mul(d, math::exp(-v));
+  const float d = math::add(mu, -prior_mu), pull = math::mul(d, math::exp_log_var(-v));
   return {pull, math::mul(d, pull), math::exp(gap), gap};
 }
 

@@ -209,5 +209,13 @@ TEST(GaussianKl, RefusesShapesThatDisagree) {
   EXPECT_THROW(gaussian_kl_backward(test::exec(1), grad), std::invalid_argument);
 }
 
+TEST(GaussianKl, RefusesBoundsOfLogVarBeyondTheExponentials) {
+  for (const LogVarClamp& clamp : {LogVarClamp{1, -1}, {-81, 0}, {0, 81}, {std::nanf(""), 0}}) {
+    Problem p(4, 5, clamp);
+    EXPECT_THROW(gaussian_kl(test::exec(1), p.args()), std::invalid_argument);
+    EXPECT_THROW(gaussian_kl_backward(test::exec(1), p.grad_args()), std::invalid_argument);
+  }
+}
+
 }  // namespace
 }  // namespace felbo

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "kernels/common/log_var_check.h"
 #include "kernels/likelihood/categorical.h"
 #include "kernels/likelihood/likelihood.h"
 #include "kernels/likelihood/likelihood_check.h"
@@ -9,9 +10,6 @@
 
 namespace felbo {
 namespace {
-
-// exp(+-80) and its products with a gradient of ordinary size stay inside the range of float.
-constexpr float kMaxLogVar = 80.0f;
 
 // Products of a dispersion, its inverse and a mean stay inside the range of float as well.
 constexpr float kMaxLogDispersion = 40.0f;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/common/check.h"
+#include "kernels/common/log_var_check.h"
 #include "kernels/reparameterize/reparameterize.h"
 
 namespace felbo {
@@ -19,7 +20,7 @@ void check_shapes(const Args& a, View<T, 2> z, const char* name) {
   FELBO_CHECK(z.rows == batch * a.samples && z.cols == latent,
               "{}: z or its gradient is {} x {}, expected {} x {}", name, z.rows, z.cols, batch * a.samples,
               latent);
-  FELBO_CHECK(a.clamp.lo <= a.clamp.hi, "{}: log_var clamp {} > {}", name, a.clamp.lo, a.clamp.hi);
+  check_log_var_clamp(name, a.clamp);
 }
 
 template <class T>

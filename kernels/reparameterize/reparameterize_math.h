@@ -1,18 +1,19 @@
 // What one element contributes, shared by the CPU loops and the CUDA kernels.
 #pragma once
 
-#include "kernels/common/math.h"
+#include "kernels/common/log_var_exp.h"
 #include "kernels/reparameterize/reparameterize.h"
 
 namespace felbo::reparameterize_math {
 
 inline constexpr float kLog2Pi = 1.83787706640934548f;
 
-/// 1/2 (mu^2 + e^log_var - log_var - 1).
+/// 1/2 (mu^2 + e^log_var - log_var - 1). Here and below log_var has been clamped, unless its clamp is asked
+/// for.
 FELBO_HD inline float kl(float mu, float log_var) {
-  return 0.5f * (math::fma(mu, mu, math::exp(log_var) - 1.0f) - log_var);
+  return 0.5f * (math::fma(mu, mu, math::exp_log_var(log_var) - 1.0f) - log_var);
 }
-FELBO_HD inline float sigma(float log_var) { return math::exp(0.5f * log_var); }
+FELBO_HD inline float sigma(float log_var) { return math::exp_log_var(0.5f * log_var); }
 /// log N(z; 0, 1), and with eps = (z - mu) / sigma, log N(z; mu, e^log_var).
 FELBO_HD inline float log_pz(float z) { return -0.5f * math::fma(z, z, kLog2Pi); }
 FELBO_HD inline float log_qz(float eps, float log_var) {
@@ -20,7 +21,7 @@ FELBO_HD inline float log_qz(float eps, float log_var) {
 }
 
 /// Twice the derivative of kl_scale KL by log_var, which is not clamped here.
-FELBO_HD inline float kl_slope(float v, float kl_scale) { return kl_scale * (math::exp(v) - 1.0f); }
+FELBO_HD inline float kl_slope(float v, float kl_scale) { return kl_scale * (math::exp_log_var(v) - 1.0f); }
 
 /// The gradient by a log_var before the clamp, from the one after it.
 FELBO_HD inline float through_clamp(float gradient, float log_var, LogVarClamp bounds) {

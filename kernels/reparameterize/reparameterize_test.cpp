@@ -546,7 +546,7 @@ TEST(Reparameterize, RefusesShapesThatDisagree) {
   std::int32_t clamped[2];
   const ReparameterizeArgs good{{a, 2, 1}, {a, 2, 1}, {},     kNoise,       {datum, 2}, 0,
                                 1,         {a, 2, 1}, {a, 2}, {clamped, 2}, {},         {}};
-  for (int broken = 0; broken < 7; ++broken) {
+  for (int broken = 0; broken < 8; ++broken) {
     ReparameterizeArgs args = good;
     if (broken == 0) args.log_var = {a, 1, 1};
     if (broken == 1) args.datum = {datum, 1};
@@ -555,6 +555,7 @@ TEST(Reparameterize, RefusesShapesThatDisagree) {
     if (broken == 4) args.samples = 0;
     if (broken == 5) args.log_pz = {a, 2};  // without log_qz_given_x
     if (broken == 6) args.clamp = {1.0f, -1.0f};
+    if (broken == 7) args.clamp = {-81.0f, 0.0f};
     EXPECT_THROW(reparameterize(test::exec(1), args), std::invalid_argument) << broken;
   }
 }

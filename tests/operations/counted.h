@@ -33,6 +33,7 @@
 #include "kernels/common/bfloat16.h"
 #include "kernels/common/check.h"
 #include "kernels/common/lanes.h"
+#include "kernels/common/log_var_exp.h"
 #include "kernels/common/math.h"
 #include "kernels/common/noise_stream.h"
 #include "kernels/common/normal.h"
@@ -249,6 +250,7 @@ inline Number minus_magnitude(Number x) { return x > Number(0) ? -x : x; }
 
 inline Number function(double value, Number x) { return result(1, value, x); }
 inline Number exp(Number x) { return function(std::exp(x.value), x); }
+inline Number exp_log_var(Number x) { return function(std::exp(x.value), x); }
 inline Number exp_nonpositive(Number x) { return function(std::exp(x.value), x); }
 inline Number exp_excess(Number x) { return function(std::expm1(x.value) - x.value, x); }
 inline Number one_minus_exp(Number x) { return function(-std::expm1(-x.value), x); }
