@@ -17,8 +17,9 @@ command -v gcovr >/dev/null || { echo "scripts/coverage.sh: gcovr is missing (De
 
 if [ -n "$tests" ]; then
   rm -rf "$counts"
-  # Strips the /dev/null of the flags (cmake/FelboTargets.cmake).
-  GCOV_PREFIX=$counts GCOV_PREFIX_STRIP=2 FELBO_SKIP_LONG=1 ctest --test-dir "$build" -j "$(nproc)" --output-on-failure
+  # Strips the /dev/null of the flags (cmake/FelboTargets.cmake). One thread each: two that count the same lines wait for each
+  # other at every one.
+  OMP_THREAD_LIMIT=1 GCOV_PREFIX=$counts GCOV_PREFIX_STRIP=2 FELBO_SKIP_LONG=1 ctest --test-dir "$build" -j "$(nproc)" --output-on-failure
 fi
 [ -n "$(find "$counts" -name '*.gcda' -print -quit 2>/dev/null)" ] ||
   { echo "scripts/coverage.sh: no test has left counts in $counts (FELBO_COVERAGE=ON, then --test)" >&2; exit 2; }

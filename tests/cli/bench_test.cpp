@@ -129,6 +129,7 @@ TEST(Bench, EveryOpDeclaresWhatItComputes) {
 }
 
 TEST(Bench, TheReferenceIsTimedIfAskedFor) {
+  if (skip_long()) GTEST_SKIP() << "NOT CHECKED: FELBO_SKIP_LONG=1";
   const Words words{"bench",    "kernels", "--filter",      "^(adam/step|counts/non_finite)/P:[0-9]{5,6}/",
                     "--device", "cpu",     "--repetitions", "2"};
   const json bench = felbo_json(words + Words{"--reference"});
@@ -153,6 +154,7 @@ TEST(Bench, TheReferenceIsTimedIfAskedFor) {
 }
 
 TEST(Bench, TheReferenceOfALargeSizeIsLeftOut) {
+  if (skip_long()) GTEST_SKIP() << "NOT CHECKED: FELBO_SKIP_LONG=1";
   const json bench = felbo_json({"bench", "kernels", "--op", "dense/forward_relu", "--filter", "I:2000",
                                  "--device", "cpu", "--repetitions", "2", "--reference"});
   ASSERT_EQ(rows_of(bench), std::vector<std::string>{"dense/forward_relu B:512/I:2000/O:2000"});
