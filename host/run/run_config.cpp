@@ -9,6 +9,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "kernels/common/log_var_check.h"
+
 namespace felbo {
 namespace {
 
@@ -44,9 +46,9 @@ LogVarClamp clamp_bounds(const std::string& text) {
   FELBO_CHECK(parts.size() == 2, "--log-var-clamp takes two bounds LO,HI, got '{}'", text);
   const LogVarClamp clamp{number<float>(parts[0], "--log-var-clamp", text),
                           number<float>(parts[1], "--log-var-clamp", text)};
-  FELBO_CHECK(clamp.lo < clamp.hi && clamp.lo >= -80.0f && clamp.hi <= 80.0f,
-              "--log-var-clamp needs -80 <= LO < HI <= 80 (exp of them must be finite in float), got '{}'",
-              text);
+  FELBO_CHECK(clamp.lo < clamp.hi && clamp.lo >= -kMaxLogVar && clamp.hi <= kMaxLogVar,
+              "--log-var-clamp needs -{0} <= LO < HI <= {0} (exp of them must be finite in float), got '{1}'",
+              kMaxLogVar, text);
   return clamp;
 }
 

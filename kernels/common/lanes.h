@@ -15,6 +15,7 @@ inline constexpr std::int64_t kLaneSpan = 1024;
 
 /// Joins the partial sums: lanes 8 apart, then 4, 2, 1. By hand: compilers do it number by number.
 inline float join_lanes(const float (&lane)[kLanes]) {
+  static_assert(kLanes == 16);
   typedef float Eight __attribute__((vector_size(32)));
   typedef float Four __attribute__((vector_size(16)));
   Eight low, high;

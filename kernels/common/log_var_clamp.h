@@ -5,7 +5,7 @@
 
 namespace felbo {
 
-/// Bounds of every log-variance that a network gives out or a likelihood learns.
+/// Bounds of every log-variance that a network gives out or a likelihood learns; ops refuse beyond +-80.
 struct LogVarClamp {
   float lo = -20.0f;
   float hi = 20.0f;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/common/check.h"
+#include "kernels/common/log_var_check.h"
 #include "kernels/mixture_prior/mixture_prior.h"
 
 namespace felbo {
@@ -15,6 +16,7 @@ inline void check(const GaussianMixture& m, std::int64_t latent, std::int64_t sc
               m.mu.rows, m.logit.size);
   FELBO_CHECK(scratch >= mixture_scratch(m.mu.rows, latent), "mixture_prior: scratch has {} floats, needs {}",
               scratch, mixture_scratch(m.mu.rows, latent));
+  check_log_var_clamp("mixture_prior", m.clamp);
 }
 
 inline void check(const MixturePriorArgs& a) {

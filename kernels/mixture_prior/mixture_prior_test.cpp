@@ -324,6 +324,7 @@ TEST(MixturePrior, RefusesShapesThatDisagree) {
   };
   refuses([](auto& a) { a.log_pz.size -= 1; });
   refuses([](auto& a) { a.scratch.size -= 1; });
+  refuses([](auto& a) { a.mixture.clamp.hi = 81.0f; });
   refuses([](auto& a) { a.mixture.mu.cols -= 1; });
   refuses([](auto& a) { a.mixture.mu.rows = 0; });
   refuses([](auto& a) { a.mixture.logit.size -= 1; });
