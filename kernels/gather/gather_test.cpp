@@ -200,21 +200,22 @@ TEST(Gather, BatchesBeyondTheCaches) {
   test::Array<float> floats(bytes.begin(), bytes.end());
   const test::Array<std::uint32_t> index = some_rows(rows);
   const NoiseStream noise{5, 9, Purpose::kBinarize};
-  const auto gathered = [&](auto& data, Binarize binarize, std::int64_t batch, View<float, 2> x) {
+  const auto gathered = [&](auto& data, float divisor, Binarize binarize, std::int64_t batch,
+                            View<float, 2> x) {
     using T = std::remove_reference_t<decltype(data[0])>;
     gather(CpuExec(2),
-           GatherArgs<T>{{data.data(), kData, cols}, {index.data(), batch}, 255.0f, binarize, noise, x});
+           GatherArgs<T>{{data.data(), kData, cols}, {index.data(), batch}, divisor, binarize, noise, x});
   };
   for (const std::int64_t stride : {704, 695}) {
     test::Array<float> memory(static_cast<std::size_t>(rows * stride + 16));
     test::Array<float> few(static_cast<std::size_t>(kData * stride));
     float* const x =
         memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64 / sizeof(float);
-    const auto compare_with_few = [&](auto& data, Binarize binarize) {
+    const auto compare_with_few = [&](auto& data, Binarize binarize, float divisor = 255.0f) {
       std::ranges::fill(memory, -7.0f);
       std::ranges::fill(few, -7.0f);
-      gathered(data, binarize, rows, {x, rows, cols, stride});
-      gathered(data, binarize, kData, {few.data(), kData, cols, stride});
+      gathered(data, divisor, binarize, rows, {x, rows, cols, stride});
+      gathered(data, divisor, binarize, kData, {few.data(), kData, cols, stride});
       for (std::int64_t i = 0; i < rows; ++i) {  // the data come round every kData rows
         const float* want = few.data() + i % kData * stride;
         ASSERT_TRUE(std::equal(want, want + stride, x + i * stride)) << "row " << i << ", stride " << stride;
@@ -223,6 +224,11 @@ TEST(Gather, BatchesBeyondTheCaches) {
     for (const Binarize binarize : kModes) {
       compare_with_few(bytes, binarize);
       compare_with_few(floats, binarize);
+    }
+    // Bytes that are half of the divisor, and divisors beside them.
+    for (const float twice : {2.0f, 126.0f, 254.0f, 510.0f}) {
+      for (const float divisor : {std::nextafter(twice, 0.0f), twice, std::nextafter(twice, 1e3f)})
+        compare_with_few(bytes, Binarize::kThreshold, divisor);
     }
   }
 }
