@@ -10,8 +10,9 @@ command -v valgrind >/dev/null || { echo "scripts/valgrind.sh: valgrind is missi
 out=build-valgrind
 cmake --preset valgrind >/dev/null
 cmake --build --preset valgrind -j "$(nproc)"
-# Threads that wait would take the time of the one that works: valgrind runs one at a time.
-export DNNL_MAX_CPU_ISA=AVX2 OMP_WAIT_POLICY=passive
+# Threads that wait would take the time of the one that works: valgrind runs one at a time. With these set, the program
+# does not start itself once more either, which would leave valgrind (host/cli/main.cpp).
+export DNNL_MAX_CPU_ISA=AVX2 OMP_WAIT_POLICY=passive GLIBC_TUNABLES=
 
 # checked PROGRAM ARGUMENT...: runs it; what valgrind says goes to $out/log.
 checked() {

@@ -25,14 +25,21 @@ constexpr int kRunFailed = 1;
 constexpr int kBadRequest = 2;
 constexpr int kSignalled = 128;  // and the signal's number, as shells report it
 
+/// Whether it was not set, and now is.
+bool set_for_the_user(const char* name, const char* value) {
+  return std::getenv(name) == nullptr && setenv(name, value, 1) == 0;
+}
+
 /// Threads that wait for each other by spinning take the core from the very thread they wait for as soon as
-/// something else runs on the machine: a training step then takes several times as long. The OpenMP runtime
-/// reads how long to spin before main() begins, so the program starts itself once more with that set, unless
-/// the user has set it.
-void wait_briefly(char** argv) {
-  if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-  setenv("GOMP_SPINCOUNT", "2000", 1);
-  execv("/proc/self/exe", argv);  // returns only if it failed, and then the default has to do
+/// something else runs on the machine: a training step then takes several times as long. And rows in a
+/// shuffled order miss the TLB at each, unless large arrays lie in huge pages (those that the system gives to
+/// who asks). The OpenMP runtime and the C library read both wishes before main() begins, so the program
+/// starts itself once more with them, unless the user has set them.
+void start_with_wishes(char** argv) {
+  const bool wait_briefly =
+      std::getenv("OMP_WAIT_POLICY") == nullptr && set_for_the_user("GOMP_SPINCOUNT", "2000");
+  const bool huge_pages = set_for_the_user("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+  if (wait_briefly || huge_pages) execv("/proc/self/exe", argv);  // returns only if it failed
 }
 
 /// A standard stream that is closed would be the number of the next file that is opened: what is printed
@@ -88,7 +95,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   keep_standard_streams();
-  wait_briefly(argv);
+  start_with_wishes(argv);
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is a failed write, not a silent death
   std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that grows past its limit
   spdlog::set_default_logger(spdlog::stderr_color_mt("felbo"));

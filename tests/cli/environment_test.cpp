@@ -125,6 +125,7 @@ constexpr Row kHarmless[] = {
     {"threads_dynamic", "OMP_DYNAMIC=true $FELBO $TRAIN again", 0, ""},
     {"threads_nested", "OMP_NESTED=true OMP_MAX_ACTIVE_LEVELS=0 $FELBO $TRAIN again", 0, ""},
     {"schedule_without_sense", "OMP_SCHEDULE=wild GOMP_SPINCOUNT=many $FELBO $TRAIN again", 0, ""},
+    {"pages", "GLIBC_TUNABLES=glibc.malloc.hugetlb=wild $FELBO $TRAIN again", 0, ""},
     {"waiting", "OMP_WAIT_POLICY=passive $FELBO $TRAIN again", 0, ""},
     {"small_stacks", "OMP_STACKSIZE=256k $FELBO $TRAIN again", 0, ""},
     {"bound_threads", "OMP_PROC_BIND=true OMP_PLACES=cores $FELBO $TRAIN again", 0, ""},
