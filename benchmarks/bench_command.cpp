@@ -96,25 +96,13 @@ std::string error_of(const Run& run) {
   }
 }
 
-/// What bounds an op of this work, and the share of that bound which it reaches.
-struct Bound {
-  std::optional<double> share;
-  std::string roof;       // arithmetic, noise, memory or ""
-  bool in_cache = false;  // the memory's bandwidth is no bound, and the others are none that matters
-};
-Bound bound_of(const Work& work, bool in_cache, double seconds, const bench::Peaks& peaks) {
-  const double moving = work.bytes / peaks.bytes_per_second,
-               computing = work.operations / peaks.flops_per_second,
-               making = work.words / peaks.words_per_second;
-  if (computing > std::max(moving, making)) return {computing / seconds, "arithmetic", in_cache};
-  if (making > moving) return {making / seconds, "noise", in_cache};
-  if (in_cache) return {std::nullopt, "", true};
-  return {moving / seconds, "memory"};
-}
+/// The counter of what bounds an op, a second, measured beside each repetition.
+constexpr const char* kRoofRate = "roof_rate";
 
-std::string note_of(const Bound& bound) {
-  if (bound.share) return "of the " + bound.roof + " roof";
-  return bound.in_cache ? "in cache" : "";
+/// What bounds an op of this work; nothing where the data stay in a cache and no other roof is lower.
+std::optional<bench::Roof> bound_of(const Work& work, bool in_cache, const bench::Peaks& peaks) {
+  const bench::Roof roof = bench::roof_of(work, peaks);
+  return roof == bench::Roof::kMemory && in_cache ? std::nullopt : std::optional(roof);
 }
 
 /// Repetitions that scatter more than this were not timed on a quiet machine, or not for long enough.
@@ -151,11 +139,20 @@ class MedianReporter : public benchmark::BenchmarkReporter {
       const double bytes = run.counters.at("bytes"), flops = run.counters.at("operations");
       const bool in_cache = run.counters.at("out_of_cache") == 0.0;
       const double words = run.counters.at("words");
-      const Bound bound = bound_of({bytes, flops, words}, in_cache, seconds, peaks_);
-      nlohmann::ordered_json more{{"in_cache", bound.in_cache}, {"cache", bench::hot() ? "hot" : "cold"}};
-      if (!bound.roof.empty()) more["roof"] = bound.roof;
+      const Work work{bytes, flops, words};
+      nlohmann::ordered_json more{{"in_cache", in_cache}, {"cache", bench::hot() ? "hot" : "cold"}};
+      std::optional<double> share;
+      std::string note;
+      if (const auto roof = bound_of(work, in_cache, peaks_)) {
+        const double rate = run.counters.at(kRoofRate);
+        share = bench::amount_under(*roof, work) / rate / seconds;
+        note = fmt::format("of the {} roof", name_of(*roof));
+        more["roof"] = name_of(*roof);
+        more["roof_rate"] = 1e-9 * rate;
+      } else {
+        note = "in cache";
+      }
       if (words > 0.0) more["words"] = words;
-      std::string note = note_of(bound);
       const std::optional<double> spread = spread_of(runs);
       more["spread"] = or_null(spread);
       if (spread && *spread > kWideSpread) {
@@ -171,8 +168,8 @@ class MedianReporter : public benchmark::BenchmarkReporter {
                             more["fused_speedup"].get<double>());
       const bench::Cell& cell = *cells_.at(run.run_name.function_name);
       if (reference_) note += add_reference(cell, seconds, more);
-      results_.add(cell.op->name, bench::text_of(*cell.op, cell.shape), seconds, bytes, flops, bound.share,
-                   note, more);
+      results_.add(cell.op->name, bench::text_of(*cell.op, cell.shape), seconds, bytes, flops, share, note,
+                   more);
     }
   }
   /// Timings whose repetitions spread widely.
@@ -206,8 +203,8 @@ std::regex filter_of(const BenchFlags& flags) {
   }
 }
 
-/// Of one timing; a row has --repetitions of them.
-constexpr double kTimingSeconds = 0.1, kGridTimingSeconds = 0.02;
+/// Of one timing, and of its roof; a row has --repetitions of them.
+constexpr double kTimingSeconds = 0.1, kGridTimingSeconds = 0.02, kRoofSeconds = 0.04;
 double timing_seconds(bench::Shapes shapes) {
   return shapes == bench::Shapes::kUsual ? kTimingSeconds : kGridTimingSeconds;
 }
@@ -220,7 +217,8 @@ double seconds_of(const std::vector<bench::Cell>& cells, const bench::Peaks& pea
   double seconds = 0.0;
   for (const bench::Cell& cell : cells) {
     const double call = 2.0 * bench::least_seconds(cell.work, peaks);
-    seconds += 1e-9 * bench::memory_of(cell.work) + (flags.repetitions + 2) * std::max(1.2 * timing, call);
+    seconds += 1e-9 * bench::memory_of(cell.work) +
+               (flags.repetitions + 2) * (std::max(1.2 * timing, call) + kRoofSeconds);
     const double reference = (cell.work.bytes + cell.work.operations) / bench::kReferenceRate;
     if (flags.reference && cell.op->on_host && reference <= bench::kReferenceSeconds) seconds += reference;
   }
@@ -243,11 +241,12 @@ void keep_matching(std::vector<bench::Cell>& cells, const BenchFlags& flags) {
   });
 }
 
-/// Bytes that the arrays of an op may take.
+/// Bytes that the arrays of an op may take, beside those by which the peaks are measured.
 double memory_for(const CpuExec&) { return 0.8 * physical_memory(); }
 #if FELBO_WITH_CUDA
 double memory_for(const CudaExec& exec) {
-  return std::min(0.9 * static_cast<double>(exec.device().memory), 0.8 * physical_memory());
+  constexpr double kForPeaks = 3e9;
+  return std::min(0.9 * static_cast<double>(exec.device().memory) - kForPeaks, 0.8 * physical_memory());
 }
 #endif
 
@@ -279,15 +278,23 @@ nlohmann::ordered_json skipped(const std::vector<bench::Cell>& cells) {
   return rows;
 }
 
-/// Registers the cells with Google Benchmark; by the names that it has for them.
+/// Registers the cells with Google Benchmark; by the names that it has for them. Each repetition measures its
+/// roof once more: on a shared machine the speed of memory, too, drifts by the minute.
 std::map<std::string, const bench::Cell*> register_cells(const std::vector<bench::Cell>& cells,
-                                                         double timing) {
+                                                         const bench::Peaks& peaks,
+                                                         const bench::PeakMeter& meter, double timing) {
   std::map<std::string, const bench::Cell*> by_name;
   for (const bench::Cell& cell : cells) {
     const std::string name = fmt::format("{}/{}", cell.op->name, bench::text_of(*cell.op, cell.shape));
     by_name[name] = &cell;
-    auto* bench = benchmark::RegisterBenchmark(
-        name.c_str(), [&cell](benchmark::State& state) { cell.op->run(state, cell.shape); });
+    auto* bench =
+        benchmark::RegisterBenchmark(name.c_str(), [&cell, &peaks, &meter](benchmark::State& state) {
+          cell.op->run(state, cell.shape);
+          if (state.counters.empty()) return;  // it failed
+          const bool in_cache = state.counters.at("out_of_cache") == 0.0;
+          const auto roof = bound_of(cell.work, in_cache, peaks);
+          if (roof) state.counters[kRoofRate] = meter(*roof);
+        });
     bench->MinTime(timing);
     if (cell.op->compares) {
       bench->UseManualTime();
@@ -325,7 +332,8 @@ void bench_kernels(const BenchFlags& flags, const bench::Cells& cells, const ben
   for (std::string& word : words) argv.push_back(word.data());
   int argc = static_cast<int>(argv.size());
   benchmark::Initialize(&argc, argv.data());
-  const auto by_name = register_cells(cells.timed, timing);
+  const auto meter = bench::on_device([](const auto& exec) { return bench::peak_meter(exec); });
+  const auto by_name = register_cells(cells.timed, peaks, meter, timing);
   MedianReporter reporter(results, peaks, by_name, flags.reference);
   benchmark::RunSpecifiedBenchmarks(&reporter, ".");
   bench::kept() = {};  // before its Exec

@@ -1,26 +1,15 @@
 // What this machine can do, measured in the run that quotes it.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "benchmarks/bench_exec.h"
+#include "benchmarks/roof.h"
 #include "host/exec/precision.h"
-#include "kernels/common/work.h"
 
 namespace felbo::bench {
-
-/// Bytes, operations in fp32 and random words a second.
-struct Peaks {
-  double bytes_per_second = 0.0, flops_per_second = 0.0, words_per_second = 0.0;
-  std::string by;  // which product computes so many operations
-};
-/// What a call with this work takes at least.
-inline double least_seconds(const Work& work, const Peaks& peaks) {
-  return std::max({work.bytes / peaks.bytes_per_second, work.operations / peaks.flops_per_second,
-                   work.words / peaks.words_per_second});
-}
 
 /// Bytes a second of a copy between two arrays far larger than the caches, the bytes read and the bytes
 /// written counted once each. On a CPU the faster of a plain loop and the C library's memcpy, whose stores
@@ -43,10 +32,16 @@ ProductRate product_rate(const CpuExec& exec, Precision precision);
 /// Words of Philox4x32-10 a second where next to nothing else is done.
 double word_rate(const CpuExec& exec);
 
+/// Measures one of the peaks (in fp32) once more, by one timing: beside what it bounds, because the speed of
+/// a machine that is shared drifts. Keeps the arrays of those that it was asked for.
+using PeakMeter = std::function<double(Roof)>;
+PeakMeter peak_meter(const CpuExec& exec);
+
 #if FELBO_WITH_CUDA
 Bandwidth copy_bandwidth(const CudaExec& exec);
 ProductRate product_rate(const CudaExec& exec, Precision precision);
 double word_rate(const CudaExec& exec);
+PeakMeter peak_meter(const CudaExec& exec);
 #endif
 
 }  // namespace felbo::bench
