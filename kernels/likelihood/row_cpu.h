@@ -9,6 +9,12 @@
 
 namespace felbo {
 
+/// Elements between what a row's loop works on and the lines that it asks for: a page, beyond which no
+/// processor looks ahead by itself. So much arithmetic an element fills the window in which it would load
+/// early: without, an array out of the caches takes the time of the memory and that of the arithmetic in
+/// turn.
+inline constexpr std::int64_t kRowAhead = 1024;
+
 /// Partial sums of one span of a row.
 static_assert(kLaneSpan / kLanes <= kMostFactors);
 struct RowLanes {
@@ -57,11 +63,17 @@ RowTotals pass_over_row(Family family, std::int64_t n, const XRow<Data>& x, cons
   for (std::int64_t begin = 0; begin < n; begin += kLaneSpan) {
     const std::int64_t end = std::min(begin + kLaneSpan, n);
     const float* x_span = x.span(begin, end, room);
+    const float* x_ahead = (x_span == room ? output + begin : x_span) + kRowAhead;  // one of the two arrays
     RowLanes lanes;
     std::int64_t j = begin;
     // Elements do not touch one another, whether or not `grad` is `output`.
 #pragma GCC ivdep
     for (; j + kLanes <= end; j += kLanes) {
+      __builtin_prefetch(x_ahead + (j - begin));
+      for (int k = 0; k < Family::kOutputs; ++k) {
+        __builtin_prefetch(output + k * n + j + kRowAhead);
+        if (kGradient) __builtin_prefetch(grad + k * n + j + kRowAhead, 1);
+      }
 #pragma GCC ivdep
       for (int l = 0; l < kLanes; ++l) {
         add_element<kGradient>(family, n, x_span[j + l - begin], output, grad, grad_scale, weight, own_sums,
