@@ -225,6 +225,7 @@ TEST(Gather, BatchesBeyondTheCaches) {
       compare_with_few(bytes, binarize);
       compare_with_few(floats, binarize);
     }
+    if (stride % 16 != 0) continue;  // no row but the first begins a line
     // Bytes that are half of the divisor, and divisors beside them.
     for (const float twice : {2.0f, 126.0f, 254.0f, 510.0f}) {
       for (const float divisor : {std::nextafter(twice, 0.0f), twice, std::nextafter(twice, 1e3f)})
