@@ -6,15 +6,7 @@ namespace felbo::bench {
 namespace {
 
 double rate_under(Roof roof, const Peaks& peaks) {
-  switch (roof) {
-    case Roof::kMemory:
-      return peaks.bytes_per_second;
-    case Roof::kArithmetic:
-      return peaks.flops_per_second;
-    case Roof::kNoise:
-      return peaks.words_per_second;
-  }
-  return 0.0;
+  return amount_under(roof, {peaks.bytes_per_second, peaks.flops_per_second, peaks.words_per_second});
 }
 
 }  // namespace

@@ -117,7 +117,7 @@ bool stream_pixels(const T*, std::int64_t, const Intensity&, float*) {
 #if defined(__AVX512F__)
 bool starts_a_line(const float* x) { return reinterpret_cast<std::uintptr_t>(x) % 64 == 0; }
 
-/// make_pixels() of bytes, by hand: compilers know no such store, and the detour takes a tenth of the time.
+/// make_pixels() of bytes, by hand: compilers know no such store, and the detour costs up to a tenth more.
 template <Binarize kBinarize>
 requires(kBinarize != Binarize::kDynamic) bool stream_pixels(const std::uint8_t* __restrict data,
                                                              std::int64_t n,

@@ -9,10 +9,10 @@
 
 namespace felbo {
 
-/// Elements between what a row's loop works on and the lines that it asks for: a page, beyond which no
-/// processor looks ahead by itself. So much arithmetic an element fills the window in which it would load
-/// early: without, an array out of the caches takes the time of the memory and that of the arithmetic in
-/// turn.
+/// Elements between what a row's loop works on and the lines that it asks for: a page, beyond which
+/// processors hardly look ahead by themselves. So much arithmetic an element fills the window in which it
+/// would load early: without, an array out of the caches takes the time of the memory and that of the
+/// arithmetic in turn.
 inline constexpr std::int64_t kRowAhead = 1024;
 
 /// Partial sums of one span of a row.
@@ -63,7 +63,8 @@ RowTotals pass_over_row(Family family, std::int64_t n, const XRow<Data>& x, cons
   for (std::int64_t begin = 0; begin < n; begin += kLaneSpan) {
     const std::int64_t end = std::min(begin + kLaneSpan, n);
     const float* x_span = x.span(begin, end, room);
-    const float* x_ahead = (x_span == room ? output + begin : x_span) + kRowAhead;  // one of the two arrays
+    // An x that is made in `room` is short in memory, and not asked for.
+    const float* x_ahead = (x_span == room ? output + begin : x_span) + kRowAhead;
     RowLanes lanes;
     std::int64_t j = begin;
     // Elements do not touch one another, whether or not `grad` is `output`.
